@@ -1,0 +1,46 @@
+r"""This file is the `Cookie` and `Set-Cookie` headers, read and written on bytes.
+
+The frameworks' parsers disagree with each other and with browsers: some strip Unicode white space, so that
+`\xa0__Host-x` reads as `__Host-x`; some unquote; some lose the whole header over one odd cookie. This one takes names
+as they are, strips only space and tab, and shows every cookie of a name, so that two of them can be refused.
+"""
+
+from collections.abc import Iterator
+
+LARGEST = 4096  # bytes of name and value together; browsers drop a larger cookie without a word (RFC 6265, 6.1)
+
+
+def values(header: bytes, name: bytes) -> list[bytes]:
+    """Every value of the cookie called `name`. More than one means that somebody planted another."""
+    if name not in header:
+        return []
+    return [value for found, value in _pairs(header) if found == name]
+
+
+def starting_with(header: bytes, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    """Name and value of every cookie whose name starts with `prefix`."""
+    if prefix not in header:
+        return []
+    return [(name, value) for name, value in _pairs(header) if name.startswith(prefix)]
+
+
+def _pairs(header: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for part in header.split(b";"):
+        name, equals, value = part.partition(b"=")
+        if equals:
+            yield name.strip(b" \t"), value.strip(b" \t")
+
+
+class Attributes:
+    """How our cookies are set: for this site alone, unseen by scripts, not sent along by other sites' posts."""
+
+    def __init__(self, *, secure: bool) -> None:
+        # `__Host-` keeps a sibling domain from planting a cookie of our name (RFC 6265bis, 4.1.3.2).
+        self.prefix = "__Host-" if secure else ""
+        self._tail = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
+
+    def set(self, name: str, value: str, *, max_age: int) -> str:
+        return f"{name}={value}; Max-Age={max_age}{self._tail}"
+
+    def clear(self, name: str) -> str:
+        return f"{name}=; Max-Age=0{self._tail}"

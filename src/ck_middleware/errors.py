@@ -1,0 +1,88 @@
+"""This file is every way in which this package says no, and what each one answers.
+
+    AuthError
+     |- ConfigError             the settings are wrong; raised once, at construction
+     |- LoginRefused            a login that does not end in a session; `code` and `status` say why
+         |- HostUnknown             400  the address of the app is not known, so nobody can be sent back to it
+         |- LoginUnfinished         400  nothing here began this login, or it is too old
+         |- CallbackInvalid         400  what came back through the browser is not an answer to what was asked
+         |- CodeRefused             400  the provider no longer accepts the authorization code
+         |- TokenInvalid            400  the ID token or the userinfo does not prove who this is
+         |- ConsentDenied           403  the person, or the provider for them, said no
+         |- SessionTooLarge         502  the claims do not fit one cookie
+         |- ProviderFaulty          502  the provider answered, but not as it must
+             |- ClientRefused           502  the provider does not accept our client credentials
+         |- ProviderUnreachable     503  the provider did not answer
+
+The text of an exception is for the log alone. A browser reads `code`, which is a constant of the class.
+"""
+
+from collections.abc import Sequence
+
+
+class AuthError(Exception):
+    """Whatever this package raises on purpose."""
+
+
+class ConfigError(AuthError):
+    """The settings are wrong. `problems` has every fault, one sentence each, and never a secret."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        listed = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(f"ck-middleware is not configured:\n{listed}")
+
+
+class Fault(ValueError):
+    """What is wrong with one setting; `args` are sentences without its name. A `ConfigError` gathers them."""
+
+
+class LoginRefused(AuthError):
+    """A login that does not end in a session. `code` goes to the browser and the log, `status` is the HTTP status."""
+
+    code = "login_refused"
+    status = 400
+
+
+class HostUnknown(LoginRefused):
+    code = "base_url_missing"
+
+
+class LoginUnfinished(LoginRefused):
+    code = "login_expired"
+
+
+class CallbackInvalid(LoginRefused):
+    code = "callback_invalid"
+
+
+class CodeRefused(LoginRefused):
+    code = "code_refused"
+
+
+class TokenInvalid(LoginRefused):
+    code = "token_invalid"
+
+
+class ConsentDenied(LoginRefused):
+    code = "access_denied"
+    status = 403
+
+
+class SessionTooLarge(LoginRefused):
+    code = "session_too_large"
+    status = 502
+
+
+class ProviderFaulty(LoginRefused):
+    code = "provider_faulty"
+    status = 502
+
+
+class ClientRefused(ProviderFaulty):
+    code = "client_refused"
+
+
+class ProviderUnreachable(LoginRefused):
+    code = "provider_unreachable"
+    status = 503

@@ -1,0 +1,34 @@
+"""This file is how our cookies are put on an app's own response."""
+
+from collections.abc import Iterable, Sequence
+
+Headers = list[tuple[str, str]]
+
+
+def with_cookies(headers: Iterable[tuple[str, str]], cookies: Sequence[str]) -> Headers:
+    """The app's headers, with our cookies, and kept out of shared caches: who gets a session's cookie is that session.
+
+    Whatever the app said that is stricter stands.
+    """
+    kept = [(name, value) for name, value in headers if name.lower() not in {"cache-control", "vary"}]
+    kept.append(("cache-control", _private(_all(headers, "cache-control"))))
+    kept.append(("vary", _varying(_all(headers, "vary"))))
+    return kept + [("set-cookie", cookie) for cookie in cookies]
+
+
+def _all(headers: Iterable[tuple[str, str]], wanted: str) -> list[str]:
+    """Every member of a comma-separated header, however many fields it came in."""
+    values = ",".join(value for name, value in headers if name.lower() == wanted)
+    return [member.strip() for member in values.split(",") if member.strip()]
+
+
+def _private(directives: list[str]) -> str:
+    if {"no-store", "private"} & {directive.lower() for directive in directives}:
+        return ", ".join(directives)
+    shared = ("public", "s-maxage")  # these invite shared caches (RFC 9111, 5.2.2)
+    return ", ".join(["private", *(one for one in directives if not one.lower().startswith(shared))])
+
+
+def _varying(names: list[str]) -> str:
+    covered = {"*", "cookie"} & {name.lower() for name in names}
+    return ", ".join(names if covered else [*names, "Cookie"])

@@ -1,0 +1,25 @@
+"""This file is the one way in which this package writes to the log: one line an event, and nothing secret in it."""
+
+import logging
+from typing import Final
+
+INFO: Final = logging.INFO
+WARNING: Final = logging.WARNING
+ERROR: Final = logging.ERROR
+LOGGER: Final = logging.getLogger("ck_middleware")
+LONGEST = 300  # characters of one value; what a stranger sends must not fill the disk
+
+
+def event(level: int, name: str, text: str, **facts: object) -> None:
+    """Log one event. `facts` stand in the line and, as `ck_<fact>`, in the record for structured handlers."""
+    if not LOGGER.isEnabledFor(level):
+        return
+    printable = {fact: _printable(value) for fact, value in facts.items()}
+    line = " ".join([_printable(text), *(f"{fact}={value}" for fact, value in printable.items())])
+    extra = {"ck_event": name} | {f"ck_{fact}": value for fact, value in printable.items()}
+    LOGGER.log(level, "%s", line, extra=extra)
+
+
+def _printable(value: object) -> str:
+    """Control characters escaped, so that nobody can write a line of their own into the log (CWE-117)."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(value)[:LONGEST])

@@ -1,0 +1,56 @@
+"""This file is what travels through the gate: a request that looks alike on both faces, and the two answers to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ck_middleware.user import User
+
+
+class Request(ABC):
+    """One request as the core sees it. Each face makes its own kind, and undoes its own server's spelling.
+
+    `path` is what the app's router will see, decoded. `root_path` is what may still stand at the head of `path` (ASGI
+    servers differ; empty on WSGI), and `mount` is what stands before the app in its public address. `cookies` is every
+    `Cookie` field there was, joined with `; `.
+    """
+
+    __slots__ = ("cookies", "is_websocket", "method", "mount", "path", "query", "raw_path", "root_path")
+
+    cookies: bytes
+    is_websocket: bool
+    method: str
+    mount: str
+    path: str
+    query: bytes
+    raw_path: bytes | None
+    root_path: str
+
+    @abstractmethod
+    def header(self, name: str) -> str:
+        """The value of a request header by its lower-case name, several joined with a comma, or an empty text."""
+
+    @abstractmethod
+    async def body(self, limit: int) -> bytes | None:
+        """The body, or `None` when it is longer than `limit` bytes or does not arrive whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Our own answer. The app is not called."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    cookies: tuple[str, ...] = ()  # values of Set-Cookie, one header each
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """On to the app, with this user. `cookies` are to be set on the app's response."""
+
+    user: User
+    cookies: tuple[str, ...] = field(default=())

@@ -1,0 +1,84 @@
+"""This file is how a value is given to a stranger to keep: sealed when it must not be read, signed when it may be.
+
+Every purpose (session, login, logout form ...) and every client has a key of its own, derived from the one secret, so
+that a value made for one purpose opens for no other.
+"""
+
+import base64
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from itsdangerous import BadData, TimestampSigner
+
+VERSION = "ck-middleware 1"
+KEY_SIZE = 32  # bytes: AES-256
+NONCE_SIZE = 12  # bytes (NIST SP 800-38D, 8.2.2)
+TAG_SIZE = 16  # bytes
+LARGEST = 4096  # characters of a sealed value; no browser keeps a longer cookie (RFC 6265, 6.1)
+
+
+def derive(secret: str, *, purpose: str, client: str) -> bytes:
+    """The key for one purpose of one client (HKDF-SHA256, RFC 5869). `secret` has at least 32 bytes."""
+    info = f"{VERSION}\0{purpose}\0{client}".encode()
+    return HKDF(algorithm=hashes.SHA256(), length=KEY_SIZE, salt=None, info=info).derive(secret.encode())
+
+
+class Seal:
+    """AES-256-GCM for one purpose. The first secret seals, all of them open, so that a secret can be rotated."""
+
+    def __init__(self, secrets: Sequence[str], *, purpose: str, client: str) -> None:
+        self._boxes = tuple(AESGCM(derive(secret, purpose=purpose, client=client)) for secret in secrets)
+        self._bound = f"{VERSION}\0{purpose}\0".encode()
+
+    def seal(self, plain: bytes, *, name: str) -> str:
+        """The value for the cookie called `name`, in base64url without padding. It opens under no other name."""
+        nonce = os.urandom(NONCE_SIZE)
+        sealed = nonce + self._boxes[0].encrypt(nonce, plain, self._bound + name.encode())
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def open(self, value: bytes, *, name: str) -> bytes | None:
+        """What was sealed, or `None` for anything that this seal did not make for a cookie of this name."""
+        sealed = _decode(value)
+        if sealed is None:
+            return None
+        nonce, rest, bound = sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], self._bound + name.encode()
+        for box in self._boxes:
+            try:
+                return box.decrypt(nonce, rest, bound)
+            except InvalidTag:
+                continue
+        return None
+
+
+def _decode(value: bytes) -> bytes | None:
+    # Length first: a megabyte of nonsense costs nothing.
+    if not NONCE_SIZE + TAG_SIZE < len(value) <= LARGEST:
+        return None
+    try:
+        sealed = base64.urlsafe_b64decode(value + b"=" * (-len(value) % 4))
+    except ValueError:
+        return None
+    # Python's decoder skips foreign characters and ignores stray bits; one value has exactly one spelling here.
+    return sealed if base64.urlsafe_b64encode(sealed).rstrip(b"=") == value else None
+
+
+class Signature:
+    """A signature with a time, for what may be read but not forged. The first secret signs, all of them verify."""
+
+    def __init__(self, secrets: Sequence[str], *, purpose: str, client: str) -> None:
+        keys = [derive(secret, purpose=purpose, client=client) for secret in reversed(secrets)]
+        self._signer = TimestampSigner(keys, salt=purpose, key_derivation="none")
+
+    def sign(self, value: str) -> str:
+        return self._signer.sign(value).decode()
+
+    def verify(self, signed: str, *, max_age: int) -> str | None:
+        """The value, or `None` when we did not sign it or did so more than `max_age` seconds ago."""
+        try:
+            return self._signer.unsign(signed, max_age=max_age).decode()
+        except (BadData, ValueError):
+            return None
