@@ -1,0 +1,260 @@
+"""This file is how each setting is read: a reader takes what it is given and gives its normal form, or refuses.
+
+It may be given text from the environment, or anything that a caller wrote. It refuses with `Fault`, in a sentence that
+says what is wrong and what would be right. No sentence quotes a secret, or an address that may have one in it.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final, NoReturn, ParamSpec
+
+from ck_middleware.addresses import split
+from ck_middleware.errors import Fault
+from ck_middleware.policy import canonical, return_path
+
+SHORTEST_SECRET: Final = 32  # bytes; a session secret is keying material for AES-256
+MOST_LEEWAY: Final = 60  # seconds; more would revive ID tokens that have expired
+CLIENT_AUTHS: Final = ("client_secret_post", "client_secret_basic", "none")
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+GENERATE: Final = 'for example from: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+PORTAL: Final = "copy it from the Developer Portal of ConsentKeys"
+LATER: Final = "needs a later version of ck-middleware; this one has cookie sessions only, so leave it out"
+
+_SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
+_PLACEHOLDER: Final = re.compile(
+    r"<.*>|(?:(?:ck_)?your[-_ ]|change[-_]?me|change[-_]this|replace[-_](?:me|this|with)|django-insecure-).*",
+    re.IGNORECASE | re.DOTALL,
+)
+_CREDENTIAL: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # RFC 6749, appendix A.1, without white space at the ends
+_PATTERN: Final = re.compile(r"[*?#%<>{}]")
+PLAIN: Final = re.compile(r"[A-Za-z0-9/._~@:+-]*")  # spelled alike in an address and in a router's path
+
+P = ParamSpec("P")
+
+
+def refuse(*sentences: str) -> NoReturn:
+    raise Fault(*sentences)
+
+
+def faults_of(read: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> tuple[str, ...]:
+    """Call a reader for the sentences it refuses with; none when it is content."""
+    try:
+        read(*args, **kwargs)
+    except Fault as fault:
+        return fault.args
+    return ()
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        refuse(f"is of type {type(value).__name__}; give text")
+    return value
+
+
+def flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in SWITCH:
+        refuse("is neither true nor false; give True or False, or one of 1, true, yes, on, 0, false, no, off")
+    return SWITCH[value.lower()]
+
+
+def words(value: object) -> tuple[str, ...]:
+    """Read a list as it is, or one text with commas between, where white space around them does not count."""
+    if isinstance(value, str):
+        return tuple(word for part in value.split(",") if (word := part.strip()))
+    if not isinstance(value, Sequence):
+        refuse(f"is of type {type(value).__name__}; give a list of texts, or one text with commas between")
+    listed = tuple(map(text, value))
+    if not all(map(str.strip, listed)):
+        refuse("has an empty entry; take it out")
+    return listed
+
+
+def _each(words: tuple[str, ...], read: Callable[[str], str]) -> tuple[str, ...]:
+    """Read every entry of a list, and refuse with the faults of all."""
+    if found := [sentence for word in words for sentence in faults_of(read, word)]:
+        refuse(*found)
+    return tuple(map(read, words))
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    span = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if span is None:
+        refuse("is not a duration; give seconds, or text such as 90, 30s, 15m, 8h or 7d")
+    return float(span[1]) * UNITS[span[2]]
+
+
+def duration(value: object) -> float:
+    seconds = _seconds(value)
+    if not 1 <= seconds < math.inf:
+        refuse("is not a time one can wait; give at least 1 second, and a finite number")
+    return seconds
+
+
+def leeway(value: object) -> float:
+    seconds = _seconds(value)
+    if not 0 <= seconds <= MOST_LEEWAY:
+        refuse(f"is out of range; give 0 to {MOST_LEEWAY} seconds, for more would accept tokens that have expired")
+    return seconds
+
+
+def credential(value: object) -> str:
+    if value is None or value == "":
+        refuse(f"is missing; {PORTAL}")
+    given = text(value)
+    if _PLACEHOLDER.fullmatch(given):
+        refuse(f"is a placeholder; {PORTAL}")
+    if not _CREDENTIAL.fullmatch(given):
+        refuse(f"has white space at an end, a control character or a letter beyond ASCII in it; {PORTAL}")
+    return given
+
+
+def client_secret(value: object) -> str:
+    return "" if value == "" else credential(value)
+
+
+def client_auth(value: object) -> str:
+    if text(value) not in CLIENT_AUTHS:
+        refuse(f"is not a way to authenticate that is known here; give {', '.join(CLIENT_AUTHS[:-1])} or none")
+    return text(value)
+
+
+def session_secrets(value: object) -> tuple[str, ...]:
+    listed = () if value is None else words(value)
+    if not listed:
+        refuse(f"is missing; give at least {SHORTEST_SECRET} random bytes, {GENERATE}")
+    return _each(listed, _session_secret)
+
+
+def _session_secret(secret: str) -> str:
+    if _PLACEHOLDER.fullmatch(secret):
+        refuse(f"is a placeholder that everybody knows; give a random one, {GENERATE}")
+    try:
+        length = len(secret.encode())
+    except UnicodeEncodeError:
+        refuse(f"is not text in UTF-8; give a random one, {GENERATE}")
+    if length < SHORTEST_SECRET:
+        refuse(f"is {length} bytes long; give at least {SHORTEST_SECRET} random ones, {GENERATE}")
+    return secret
+
+
+def algorithms(value: object) -> tuple[str, ...]:
+    listed = words(value)
+    if not listed:
+        refuse("is empty, so no ID token could be accepted; leave it out for RS256")
+    return _each(listed, _algorithm)
+
+
+def _algorithm(name: str) -> str:
+    # Whoever knows an HMAC key can also sign with it, and `none` is no signature at all (RFC 8725, 3.1 and 3.2).
+    if name.upper().startswith("HS") or name.lower() == "none":
+        refuse(f"{name!r} does not prove who signed; give asymmetric algorithms only, such as RS256")
+    if name not in ALGORITHMS:
+        refuse(f"{name!r} is not a known algorithm; give some of {', '.join(ALGORITHMS)}")
+    return name
+
+
+def scope(value: object) -> str:
+    listed = text(value).split()
+    if "openid" not in listed or not all(map(str.isascii, listed)):
+        refuse("does not ask for openid; give words with spaces between, such as: openid profile email")
+    return " ".join(listed)
+
+
+def url(value: object) -> str:
+    address = text(value)
+    split(address)
+    return address
+
+
+def _bare_url(value: object) -> str:
+    address = url(value)
+    if split(address).query:
+        refuse("has a query (?) in it; write the address without one")
+    return address
+
+
+def issuer(value: object) -> str:
+    return _bare_url(value).removesuffix("/.well-known/openid-configuration")
+
+
+def base_url(value: object) -> str:
+    address = _bare_url(value)
+    path = split(address).path
+    if path and not (canonical(path) and PLAIN.fullmatch(path)):
+        refuse("has a path that can be read in two ways; write it without //, dot segments, % and other signs")
+    return address.removesuffix("/")
+
+
+def _path(path: str) -> str:
+    """Read a path as the app's router sees it, decoded."""
+    if not path.startswith("/"):
+        refuse(f'{path!r} does not begin with "/"; write it like /{path}')
+    # A glob or a route pattern would match no request, and so silently protect nothing.
+    if _PATTERN.search(path):
+        refuse(f"{path!r} looks like a pattern; write the plain decoded path, for a prefix covers everything below it")
+    if not canonical(path):
+        refuse(f"{path!r} can be read in two ways; write it without //, dot segments, \\ and control characters")
+    return path
+
+
+def _prefix(path: str) -> str:
+    return _path(path).removesuffix("/") or "/"
+
+
+def public(value: object) -> tuple[str, ...]:
+    return _each(words(value), _path)  # a trailing slash stays: it tells a prefix from one exact path
+
+
+def api(value: object) -> tuple[str, ...]:
+    return _each(words(value), _prefix)
+
+
+def protect(value: object) -> tuple[str, ...]:
+    listed = words(value)
+    if not listed:
+        refuse("is empty, so nothing would be protected; give prefixes such as /dashboard, or / for everything")
+    return _each(listed, _prefix)
+
+
+def auth_prefix(value: object) -> str:
+    prefix = _prefix(text(value))
+    if prefix == "/" or not PLAIN.fullmatch(prefix):
+        refuse(f"{prefix!r} cannot hold our routes; give a path of plain letters and digits, such as /auth")
+    return prefix
+
+
+def path_here(value: object) -> str:
+    path = return_path(text(value))
+    if path is None:
+        refuse("is not a path on this origin; give one such as /welcome, without scheme and host")
+    return path
+
+
+def store(value: object) -> str:
+    if value != "cookie":
+        refuse(LATER)
+    return "cookie"
+
+
+def keep_tokens(value: object) -> bool:
+    if flag(value):
+        refuse(LATER)
+    return False
+
+
+def recheck(_: object) -> float | None:
+    refuse(LATER)
