@@ -1,0 +1,131 @@
+"""This file is the whole story of a request, and the only place where the parts are wired together.
+
+1. Is it spelled so that everybody reads it alike? If not, 400.
+2. Is it one of our own addresses? Then `routes` answers.
+3. Who is it? `sessions` finds them.
+4. May they come in? On to the app, or 401, or off to log in.
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from typing import TYPE_CHECKING
+
+from ck_middleware import pages
+from ck_middleware.config import AuthConfig
+from ck_middleware.cookies import Attributes
+from ck_middleware.errors import ConfigError
+from ck_middleware.log import ERROR, WARNING, event
+from ck_middleware.messages import Pass, Request, Response
+from ck_middleware.policy import Policy, Verdict, canonical
+from ck_middleware.provider import Provider
+from ck_middleware.routes import Routes
+from ck_middleware.seal import Seal, Signature
+from ck_middleware.sessions import SealedSessions
+from ck_middleware.site import Site, is_navigation
+from ck_middleware.transaction import Transactions
+from ck_middleware.user import ANONYMOUS
+
+if TYPE_CHECKING:
+    from ck_middleware.config import Settings
+    from ck_middleware.ports import Http
+
+# A scheme of our own, so that no browser opens its password box; no `error`, since nothing was presented
+# (RFC 6750, 3.1).
+CHALLENGE = ("WWW-Authenticate", 'OpenIDConnect realm="login"')
+ANONYMOUS_PASS = Pass(ANONYMOUS)
+
+
+class Gate:
+    """One for each middleware. `admit` says for a request whether the app sees it, and as whose."""
+
+    def __init__(self, config: AuthConfig, http: Http) -> None:
+        attributes = Attributes(secure=config.secure)
+
+        def seal(purpose: str) -> Seal:
+            return Seal(config.session_secret, purpose=purpose, client=config.client_id)
+
+        self._site = Site(config)
+        self._policy = Policy(protect=config.protect, public=config.public, api=config.api, mount=config.mount)
+        self._sessions = SealedSessions(
+            seal("session"),
+            attributes,
+            lifetime=config.session_lifetime,
+            idle=config.idle_timeout,
+            keep=config.claims,
+        )
+        self._routes = Routes(
+            config,
+            self._site,
+            provider=Provider(config, http),
+            sessions=self._sessions,
+            transactions=Transactions(seal("login"), attributes, lifetime=config.login_lifetime),
+            signature=Signature(config.session_secret, purpose="logout", client=config.client_id),
+        )
+
+    async def admit(self, request: Request) -> Pass | Response:
+        """Never raises for anything that a stranger or the provider can send."""
+        verdict = self._policy.judge(request.path, root_path=request.root_path, raw_path=request.raw_path)
+        if verdict is Verdict.REFUSED or (request.mount and not canonical(request.mount)):
+            return pages.notice(400, "path_refused", person=is_navigation(request))
+        path = self._site.path(request)
+        if self._routes.owns(path):
+            return await self._routes.answer(request, path)
+        if b"state=" in request.query and (cleaned := self._routes.returned_from_logout(request, path)):
+            return cleaned
+        found = await self._sessions.find(request)
+        if request.is_websocket:
+            found = self._handshake(request, found)
+        if verdict is Verdict.OPEN or found.user.is_authenticated:
+            return found
+        return self._turn_away(request, verdict, found.cookies)
+
+    def _handshake(self, request: Request, found: Pass) -> Pass:
+        # Any site can open a WebSocket to ours, and browsers send the cookie along: without this check it would act as
+        # the person (cross-site WebSocket hijacking, CWE-1385). A program without `Origin` has no cookie to misuse.
+        origin = request.header("origin")
+        if origin and not self._site.is_own(origin, request):
+            return ANONYMOUS_PASS
+        return Pass(found.user)  # a handshake renews nothing: not every server can set a cookie on it
+
+    def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:
+        login_url = self._site.login_url(request, self._site.return_to(request))
+        preflight = request.method.upper() == "OPTIONS"  # carries no cookie and follows no redirect (Fetch, 3.3)
+        if verdict is Verdict.PAGE and is_navigation(request) and not preflight and not request.is_websocket:
+            return pages.redirect(login_url, cookies=cookies)
+        headers = (CHALLENGE, ("HX-Redirect", login_url)) if request.header("hx-request") else (CHALLENGE,)
+        members = {"error": "Authentication required", "login_url": login_url}
+        return pages.data(401, members, headers=headers, cookies=cookies)
+
+
+def configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
+    """The configuration of a middleware: given whole, or as keywords over the environment. Raises `ConfigError`."""
+    if config is None:
+        return AuthConfig.from_env(**settings)
+    if settings:
+        names = ", ".join(sorted(settings))
+        raise ConfigError([f"config and keywords ({names}) were both given: put the keywords into the AuthConfig"])
+    return config
+
+
+def failed(request: Request, exc: Exception) -> Response:
+    """The answer when the guard itself has a fault: nobody comes in.
+
+    The log gets the kind of exception and where it was raised, not its text, which may quote a cookie or a token.
+    """
+    reference = secrets.token_hex(6)
+    places = " < ".join(f"{at.filename}:{at.lineno}" for at in reversed(traceback.extract_tb(exc.__traceback__)[-5:]))
+    event(ERROR, "internal_error", "the guard failed", correlation_id=reference, kind=type(exc).__name__, at=places)
+    return pages.notice(500, "internal_error", person=is_navigation(request))
+
+
+def warn_of_invisible_mount(config: AuthConfig, where: str, mount: object) -> None:
+    """Log a warning when the app cuts a prefix off paths that the middleware cannot see, and prefixes are protected."""
+    if isinstance(mount, str) and mount.strip("/") and not config.mount and "/" not in config.protect:
+        event(
+            WARNING,
+            "configuration",
+            f"{where} is {mount!r}, which the middleware cannot see: a protected path is also served below it. "
+            "Put it into base_url (CONSENTKEYS_APP_URL), or leave protect out, so that everything needs a login",
+        )

@@ -1,0 +1,115 @@
+"""This file is where the app stands in the world: its origin, its mount, and the addresses built from them.
+
+Addresses come from the settings. Only without `base_url`, on this machine itself, does the `Host` header have a say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from ck_middleware.errors import HostUnknown
+from ck_middleware.policy import local_path, return_path
+
+if TYPE_CHECKING:
+    from ck_middleware.config import AuthConfig
+    from ck_middleware.messages import Request
+
+LOOPBACK = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
+QUERY_SAFE = "%/?:@!$&'()*+,;=-._~[]"  # what may stand in a query as it is; the rest is quoted
+
+
+class Site:
+    """The app's public face. It holds no state."""
+
+    def __init__(self, config: AuthConfig) -> None:
+        self._address = config.address
+        self._origin = config.origin
+        self._mount = config.mount
+        self._redirect_uri = config.redirect_uri
+        self._callback_path = config.callback_path
+        self._login_path = config.auth_prefix + "/login"
+        self._after_login = config.after_login
+
+    def mount(self, request: Request) -> str:
+        """What stands before the app's own paths in its public address."""
+        return self._mount or request.mount
+
+    def path(self, request: Request) -> str:
+        """The path inside the app, whether or not the server left the mount in it."""
+        path = local_path(request.path, request.root_path)
+        return path if request.root_path else local_path(path, self._mount)
+
+    def address(self, request: Request) -> str:
+        """The public address of the app, without a trailing slash.
+
+        Raises `HostUnknown` when no setting says it and the request is not for this machine itself: a `Host` header is
+        whatever a stranger wrote, and a code must not be sent there.
+        """
+        if self._address is not None:
+            return self._address
+        return self._loopback(request) + request.mount
+
+    def redirect_uri(self, request: Request) -> str:
+        """What the provider sends people back to; the same text in both requests. Raises `HostUnknown`."""
+        return self._redirect_uri or self.address(request) + self._callback_path
+
+    def is_own(self, origin: str, request: Request) -> bool:
+        """Whether an `Origin` is the app's own."""
+        if self._origin is not None:
+            return origin == self._origin
+        host = request.header("host")
+        return bool(LOOPBACK.fullmatch(host)) and origin in {f"http://{host}", f"https://{host}"}
+
+    def login_url(self, request: Request, return_to: str) -> str:
+        """Where to log in, and come back to `return_to`: a path on this origin."""
+        return f"{self.mount(request)}{self._login_path}?{urlencode({'next': return_to})}"
+
+    def after_login(self, request: Request) -> str:
+        return self.mount(request) + self._after_login
+
+    def return_to(self, request: Request) -> str:
+        """The page to come back to after a login that this request turns out to need.
+
+        That is the page itself when a browser asked for one. A script's request and a form's post come from a page, and
+        that one is meant: an answer in JSON is no place to land, and a post cannot be repeated.
+        """
+        came_from = self._own_page(request.header("hx-current-url") or request.header("referer"), request)
+        if came_from and (request.method not in {"GET", "HEAD"} or not is_navigation(request)):
+            return came_from
+        if request.method in {"GET", "HEAD"}:
+            own = self.mount(request) + quote(self.path(request))
+            query = quote(request.query.decode("latin-1"), safe=QUERY_SAFE)
+            return return_path(f"{own}?{query}" if query else own) or self.after_login(request)
+        return self.after_login(request)
+
+    def _own_page(self, url: str, request: Request) -> str | None:
+        """The path and query of a page of ours, or `None`."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
+        if not parts.scheme or not self.is_own(f"{parts.scheme}://{parts.netloc}".lower(), request):
+            return None
+        return return_path(f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/")
+
+    def _loopback(self, request: Request) -> str:
+        host = request.header("host")
+        if not LOOPBACK.fullmatch(host):
+            raise HostUnknown(
+                f"someone wants to log in at Host {host!r}, and without base_url (CONSENTKEYS_APP_URL) that works only "
+                "at localhost, 127.0.0.1 and [::1]: set it to the app's public address, such as https://app.example"
+            )
+        return f"http://{host}"
+
+
+def is_navigation(request: Request) -> bool:
+    """Whether a person is looking at the answer, as far as the request says. One that says nothing counts as such."""
+    if request.header("hx-request") or request.header("x-requested-with").lower() == "xmlhttprequest":
+        return False
+    if request.header("sec-fetch-mode") not in {"", "navigate"}:
+        return False
+    accept = request.header("accept").lower()
+    asks_for_data = "json" in accept or "text/event-stream" in accept
+    return not asks_for_data or "text/html" in accept

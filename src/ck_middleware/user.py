@@ -1,0 +1,93 @@
+"""This file is the person as the app meets them."""
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Never
+
+from starlette.authentication import BaseUser
+
+from ck_middleware.errors import AuthError, ConfigError
+
+KEY: Final = "ck_middleware.user"  # in the scope and the environ; no request header can spell it
+
+
+class User(BaseUser):
+    """Who is there, for one request. Someone who is not logged in has no claims and `is_authenticated` false.
+
+    The identity of a person is (`issuer`, `sub`), a pseudonym that only this app sees. Name and e-mail may change.
+    """
+
+    __slots__ = ("_claims", "_encoded")
+
+    def __init__(self, encoded: bytes = b"") -> None:
+        """`encoded` is the claims as a JSON object, decoded when someone asks; empty for someone not logged in."""
+        self._encoded = encoded
+        self._claims: Mapping[str, Any] | None = None
+
+    @property
+    def is_authenticated(self) -> bool:
+        return bool(self._encoded)
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """Every claim that was kept, read-only. Decoded anew for each request: nothing is shared between two."""
+        if self._claims is None:
+            self._claims = MappingProxyType(json.loads(self._encoded) if self._encoded else {})
+        return self._claims
+
+    @property
+    def sub(self) -> str:
+        return self._text("sub")
+
+    @property
+    def issuer(self) -> str:
+        return self._text("iss")
+
+    @property
+    def name(self) -> str:
+        return self._text("name")
+
+    @property
+    def email(self) -> str:
+        return self._text("email")
+
+    @property
+    def display_name(self) -> str:
+        """Something to greet a person by: the name, else the preferred user name, else the e-mail, else `sub`."""
+        return self.name or self._text("preferred_username") or self.email or self.sub
+
+    @property
+    def identity(self) -> str:
+        return self.sub
+
+    def _text(self, claim: str) -> str:
+        value = self.claims.get(claim)
+        return value if isinstance(value, str) else ""
+
+    def __repr__(self) -> str:
+        return f"<User {self.sub}>" if self.is_authenticated else "<User anonymous>"
+
+
+ANONYMOUS: Final = User()
+
+
+def get_user(request: object) -> User:
+    """The user of a request: of an ASGI scope, a WSGI environ, or any framework's request object that carries one.
+
+    Raises `AuthError` when there is none, because the request did not come through the middleware.
+    """
+    for carrier in (request, *(getattr(request, name, None) for name in ("scope", "environ", "env", "META"))):
+        user = carrier.get(KEY) if isinstance(carrier, Mapping) else None
+        if isinstance(user, User):
+            return user
+    msg = (
+        f"this {type(request).__name__} did not come through the middleware, so it has no user: "
+        "wrap the app in ASGIAuthMiddleware or WSGIAuthMiddleware"
+    )
+    raise AuthError(msg)
+
+
+def get_session(request: object) -> Never:
+    """Sessions that the app can look into need a store, which this version does not have. Raises `ConfigError`."""
+    raise ConfigError([f"get_session({type(request).__name__}) needs a store, and a later version of ck-middleware"])
