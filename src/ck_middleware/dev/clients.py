@@ -2,11 +2,15 @@
 
 import base64
 import hmac
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote_plus
+from typing import Final, Self
+from urllib.parse import unquote_plus, urlsplit
 
 from ck_middleware.dev.forms import Refusal
+
+CALLBACK: Final = "/auth/callback"  # where an app is called back unless its settings say otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,12 @@ class Client:
     client_secret: str | None = field(repr=False)
     redirect_uris: Collection[str]
     post_logout_redirect_uris: Collection[str] = ()
+
+    @classmethod
+    def fresh(cls, redirect_uris: Collection[str]) -> Self:
+        """A client with a random id and secret. From logout people may return to the home page beside each URI."""
+        client_id, client_secret = f"ck_{secrets.token_hex(16)}", secrets.token_urlsafe(32)
+        return cls(client_id, client_secret, redirect_uris, tuple(dict.fromkeys(map(_home, redirect_uris))))
 
 
 def authenticate(
@@ -40,6 +50,12 @@ def authenticate(
     if not hmac.compare_digest((client.client_secret or "").encode(), secret.encode()):
         raise _refused("the client secret is wrong")
     return client
+
+
+def _home(redirect_uri: str) -> str:
+    parts = urlsplit(redirect_uri)
+    mount = parts.path.removesuffix(CALLBACK) if parts.path.endswith(CALLBACK) else ""
+    return f"{parts.scheme}://{parts.netloc}{mount}/"
 
 
 def _credentials(authorization: str, form: Mapping[str, str]) -> tuple[str, str, str]:

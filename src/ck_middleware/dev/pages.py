@@ -105,5 +105,5 @@ def _form(request_id: str, fields: str) -> str:
 
 
 def _person(person: Person) -> str:
-    note = f"<small>{escape(person.note)}</small>" if person.note else ""
+    note = f" <small>{escape(person.note)}</small>" if person.note else ""
     return f'<button class="person" name="person" value="{escape(person.key)}">{escape(person.name)}{note}</button>'

@@ -1,0 +1,148 @@
+"""This file is the command `ck-middleware`: the demo, and the development provider for an app of one's own."""
+
+import argparse
+import contextlib
+import errno
+import importlib.metadata
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from ck_middleware.addresses import LAST_PORT, is_loopback, split
+from ck_middleware.dev.clients import CALLBACK, Client
+from ck_middleware.dev.demo import asks_consentkeys, demo, keeps_sessions, origin
+from ck_middleware.dev.provider import DevProvider
+from ck_middleware.errors import ConfigError, Fault
+
+HERE: Final = "127.0.0.1"
+APP_PORTS: Final = (5000, 8000, 8080)  # where Flask, Django, uvicorn and their like listen unless told otherwise
+REDIRECT_URIS: Final = tuple(f"http://{host}:{port}{CALLBACK}" for port in APP_PORTS for host in ("localhost", HERE))
+NOT_STARTED: Final = 2  # exit code, as argparse's own
+
+
+class NotStarted(Exception):
+    """Why nothing was started, in one sentence."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command to its end, and give its exit code."""
+    options = _parser().parse_args(argv)
+    commands = {"demo": _demo, "provider": _provider}
+    try:
+        commands[options.command](options)
+    except (NotStarted, ConfigError) as why:
+        sys.stderr.write(f"{why}\n")
+        return NOT_STARTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("ck-middleware", description="Try ck-middleware on this machine.")
+    parser.add_argument("--version", action="version", version=f"ck-middleware {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    about = "a small site to sign in to, with a provider of its own, or with ConsentKeys when its credentials are set"
+    site = commands.add_parser("demo", help=about, description=f"Run {about}.")
+    site.add_argument("--port", type=_port, default=8000, help="default: 8000")
+    site.add_argument("--host", default=HERE, help=f"the address to listen at; default: {HERE}")
+
+    about = "a development provider to sign in at, for an app of your own"
+    provider = commands.add_parser("provider", help=about, description=f"Run {about}.")
+    provider.add_argument("--port", type=_port, default=9000, help="default: 9000")
+    provider.add_argument(
+        "--redirect-uri",
+        type=_redirect_uri,
+        action="append",
+        metavar="URI",
+        help=f"where your app is called back, exactly; may be repeated. Default: {CALLBACK} at localhost and {HERE}, "
+        f"ports {', '.join(map(str, APP_PORTS))}",
+    )
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> None:
+    is_real = asks_consentkeys(os.environ)
+    if not is_real and not is_loopback(options.host):
+        raise NotStarted(f"The demo runs a development provider, which is for this machine alone, not {options.host}.")
+    words = [f"The demo is at {origin(options.port)} (stop it with Ctrl+C)."]
+    words += [] if is_real else ["It brings its own provider: choose anybody, no password is asked."]
+    words += [] if keeps_sessions(os.environ) else ["Its session secret is random, so that sessions end with this run."]
+    _serve(demo(options.port), options.host, options.port, words)
+
+
+def _provider(options: argparse.Namespace) -> None:
+    issuer = origin(options.port)
+    client = Client.fresh(tuple(options.redirect_uri or REDIRECT_URIS))
+    words = [
+        f"The development provider of ck-middleware is at {issuer} (stop it with Ctrl+C).",
+        "Nobody in it is real; client id and secret hold for this run alone.",
+        "",
+        f"issuer         {issuer}",
+        f"client id      {client.client_id}",
+        f"client secret  {client.client_secret}",
+        *(f"redirect URI   {uri}" for uri in client.redirect_uris),
+        "",
+        "For an app in another terminal:",
+        "",
+        f"export CONSENTKEYS_ISSUER={issuer}",
+        f"export CONSENTKEYS_CLIENT_ID={client.client_id}",
+        f"export CONSENTKEYS_CLIENT_SECRET={client.client_secret}",
+        f"export SESSION_SECRET={secrets.token_hex(32)}",
+        "",
+    ]
+    _serve(DevProvider(issuer, clients=[client]), HERE, options.port, words)
+
+
+def _serve(app: ASGIApp, host: str, port: int, words: Sequence[str]) -> None:
+    """Serve until Ctrl+C. The words are said when the port is ours.
+
+    Raises `NotStarted`.
+    """
+    try:
+        import uvicorn  # noqa: PLC0415  # comes with an extra that the middleware itself does without
+    except ImportError as exc:
+        raise NotStarted("This needs a server; install it with: pip install 'ck-middleware[demo]'") from exc
+    with _listening(host, port) as listening:
+        sys.stdout.write("\n".join([*words, ""]))
+        sys.stdout.flush()
+        logging.basicConfig(format="%(levelname)s %(message)s")
+        logging.getLogger("ck_middleware").setLevel(logging.INFO)
+        # No access log: it would hold codes. No colours of its own: one look for what is logged.
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as exc:
+        why = "is taken" if exc.errno == errno.EADDRINUSE else f"at {host} cannot be used ({exc.strerror})"
+        raise NotStarted(f"Port {port} {why}; choose another one with --port.") from exc
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LAST_PORT):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 1 to {LAST_PORT}")
+    return int(text)
+
+
+def _redirect_uri(text: str) -> str:
+    try:
+        split(text)
+    except Fault as fault:
+        raise argparse.ArgumentTypeError(f"{text!r} {fault}") from fault
+    return text
+
+
+def _version() -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("ck-middleware")
+    return "(not installed)"
