@@ -1,0 +1,62 @@
+"""This file is the same app in Starlette, with a WebSocket and a lifespan: `uvicorn support.apps.starry:app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from ck_middleware import ASGIAuthMiddleware
+from support.apps.telling import TIMEOUT, record, told
+
+WAIT = 10  # seconds for the test to let a stream go on
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:
+    record(lifespan="startup")
+    yield {"greeting": "made at startup"}
+    record(lifespan="shutdown")
+
+
+def _told(connection: HTTPConnection) -> dict[str, object]:
+    remote_user = connection.user.sub if connection.user.is_authenticated else None
+    greeting = getattr(connection.state, "greeting", None)
+    return told(connection, connection.headers.items()) | {"remote_user": remote_user, "greeting": greeting}
+
+
+async def tell(request: Request) -> JSONResponse:
+    record(path=request.url.path)
+    return JSONResponse(_told(request))
+
+
+async def talk(socket: WebSocket) -> None:
+    record(path=socket.url.path)
+    await socket.accept()
+    await socket.send_json(_told(socket))
+    async for text in socket.iter_text():
+        await socket.send_text(f"{socket.user.name} said {text}")
+
+
+async def stream(request: Request) -> StreamingResponse:
+    """Two chunks. The second is made when a file of the name in the query is there."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"first\n"
+        with anyio.move_on_after(WAIT) as waiting:
+            while not await anyio.Path(request.url.query).exists():
+                await anyio.sleep(0.01)
+        yield b"nobody had the first\n" if waiting.cancelled_caught else b"second\n"
+
+    return StreamingResponse(chunks(), media_type="text/plain")
+
+
+app = Starlette(
+    routes=[Route("/stream", stream), WebSocketRoute("/talk/{tag}", talk), Route("/{path:path}", tell)],
+    lifespan=lifespan,
+)
+app.add_middleware(ASGIAuthMiddleware, timeout=TIMEOUT)

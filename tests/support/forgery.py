@@ -1,0 +1,160 @@
+"""This file is how ID tokens are forged, and key sets spoilt. Everything is signed by hand: libraries refuse to err.
+
+A signer takes the provider's key, a header and claims, and gives a token. `faults.sign = forgery.alg_none`.
+"""
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from ck_middleware.dev.signing import SigningKey
+
+Claims = dict[str, Any]
+Signer = Callable[[SigningKey, Claims, Claims], str]
+Change = Callable[[Claims], Claims]
+
+
+def unchanged(members: Claims) -> Claims:
+    return members
+
+
+def without(*names: str) -> Change:
+    """`faults.discovery = without("end_session_endpoint")`."""
+    return lambda members: {name: value for name, value in members.items() if name not in names}
+
+
+# Keys, each made once in a test session
+
+
+@cache
+def rsa_key(number: int = 0) -> SigningKey:
+    return SigningKey(rsa.generate_private_key(public_exponent=65537, key_size=2048), f"key-{number}")
+
+
+@cache
+def small_rsa_key() -> SigningKey:
+    return SigningKey(rsa.generate_private_key(public_exponent=65537, key_size=1024), "small")  # noqa: S505  # to be refused
+
+
+@cache
+def ec_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+# Signers
+
+
+def token(header: Mapping[str, Any], payload: Claims | bytes, sign: Callable[[bytes], bytes]) -> str:
+    """A token of exactly this header and payload; bytes are taken as they are."""
+    octets = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    signed = f"{_base64url(json.dumps(header).encode())}.{_base64url(octets)}"
+    return f"{signed}.{_base64url(sign(signed.encode()))}"
+
+
+def rs256(key: SigningKey, header: Claims, claims: Claims | bytes) -> str:
+    return token(header, claims, lambda signed: key.private.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
+
+
+def alg_none(key: SigningKey, header: Claims, claims: Claims) -> str:
+    return token(header | {"alg": "none"}, claims, lambda signed: b"")
+
+
+def another_key(key: SigningKey, header: Claims, claims: Claims) -> str:
+    """Signed by a stranger, under the name of the provider's key."""
+    return rs256(rsa_key(99), header, claims)
+
+
+def broken_signature(key: SigningKey, header: Claims, claims: Claims) -> str:
+    head, _, signature = rs256(key, header, claims).rpartition(".")
+    return f"{head}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+
+
+def hs256_with_public_key(key: SigningKey, header: Claims, claims: Claims) -> str:
+    """The classic confusion (RFC 8725, section 2.1): the public key, as PEM, taken for a shared secret."""
+    pem = key.private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hs256(pem)(key, header, claims)
+
+
+def hs256(secret: bytes) -> Signer:
+    def sign(key: SigningKey, header: Claims, claims: Claims) -> str:
+        return token(header | {"alg": "HS256"}, claims, lambda signed: hmac.digest(secret, signed, hashlib.sha256))
+
+    return sign
+
+
+def es256(key: SigningKey, header: Claims, claims: Claims) -> str:
+    """Good, but not RS256. The key stands in the key set when `faults.jwks = with_ec_key`."""
+    return token(header | {"alg": "ES256", "kid": "ec"}, claims, _es256)
+
+
+def _es256(signed: bytes) -> bytes:
+    r, s = decode_dss_signature(ec_key().sign(signed, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+# Key sets
+
+
+def with_ec_key(jwks: Claims) -> Claims:
+    return {"keys": [*jwks["keys"], _ec_jwk() | {"kid": "ec", "use": "sig", "alg": "ES256"}]}
+
+
+def without_kid(jwks: Claims) -> Claims:
+    return {"keys": [without("kid")(key) for key in jwks["keys"]]}
+
+
+def with_decoys(jwks: Claims) -> Claims:
+    """Keys of other types and uses around the good ones, some of the same name."""
+    kid = jwks["keys"][0]["kid"]
+    decoys = [
+        _ec_jwk() | {"kid": kid, "use": "sig"},
+        {"kty": "oct", "kid": kid, "k": _base64url(b"a shared secret of thirty-two byte")},
+        {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": _base64url(bytes(32))},
+        rsa_jwk(rsa_key(98)) | {"kid": kid, "use": "enc"},
+        rsa_jwk(rsa_key(98)) | {"kid": "encrypts", "use": "enc", "alg": "RSA-OAEP"},
+        {"kty": "EC", "crv": "secp256k1", "kid": kid, "x": _base64url(bytes(32)), "y": _base64url(bytes(32))},
+        {"kty": "new kind", "kid": kid},
+    ]
+    return {"keys": [*decoys, *jwks["keys"], *decoys]}
+
+
+def with_other_keys(jwks: Claims) -> Claims:
+    """Good keys of other names before and after the one that signs."""
+    return {"keys": [rsa_jwk(rsa_key(97)), *jwks["keys"], rsa_jwk(rsa_key(96))]}
+
+
+def with_broken_keys(jwks: Claims) -> Claims:
+    kid = jwks["keys"][0]["kid"]
+    broken = [
+        {"kty": "RSA", "kid": kid},
+        {"kty": "RSA", "kid": "broken", "n": "%%%", "e": "AQAB"},
+        {"kty": "EC", "kid": kid, "crv": "P-256", "x": "", "y": ""},
+        {"kty": 5, "kid": ["a list"]},
+        {},
+        None,
+        "no object",
+    ]
+    return {"keys": [*broken, *jwks["keys"], *broken]}
+
+
+def rsa_jwk(key: SigningKey) -> Claims:
+    return {"use": "sig", "kid": key.kid} | RSAAlgorithm.to_jwk(key.private.public_key(), as_dict=True)
+
+
+def _ec_jwk() -> Claims:
+    return dict(ECAlgorithm.to_jwk(ec_key().public_key(), as_dict=True))
+
+
+def _base64url(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).rstrip(b"=").decode()

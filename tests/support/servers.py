@@ -1,0 +1,195 @@
+"""This file is real servers, each a process of its own and started as people start it, and who comes to them."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+import ck_middleware
+from support.browser import NAVIGATION
+from support.faces import Answer
+from support.provider import MisbehavingProvider
+
+HERE = "127.0.0.1"
+PATIENCE = 30  # seconds for whatever a server does, on a busy machine
+SESSION_SECRET = "0123456789abcdef" * 4
+TLS = ssl.create_default_context()  # a client makes its own in tens of milliseconds, needed or not
+MODULES = (Path(__file__).parent.parent, Path(ck_middleware.__file__).parent.parent)
+
+
+class Running:
+    """A server that answers. `origin` is where browsers find it, `workers` are its processes."""
+
+    def __init__(self, command: str, port: int, directory: Path, environ: dict[str, str]) -> None:
+        self.command = command
+        self.port = port
+        self.origin = f"http://localhost:{port}"
+        self.workers: set[int] = set()
+        self._log = directory / "log"
+        self._record = directory / "record"
+        self._record.touch()
+        bound = f"--bind {HERE}:{port} --no-control-socket" if command.startswith("gunicorn") else f"--port {port}"
+        words = [sys.executable, "-m", *shlex.split(f"{command} {bound}")]
+        environ = environ | {"APP_RECORD": str(self._record)}
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(words, env=environ, stdout=log, stderr=log)
+
+    def written(self) -> str:
+        """All that it has written to its standard output and error."""
+        return self._log.read_text("utf-8", "replace")
+
+    def record(self) -> list[dict[str, Any]]:
+        """Every call that the app behind the middleware has written down."""
+        return [json.loads(line) for line in self._record.read_text("utf-8").splitlines()]
+
+    def ask(self, target: str, *fields: str) -> Answer:
+        """One request, with these header fields byte for byte: clients for people would tidy them up."""
+        host = () if any(field.lower().startswith("host:") for field in fields) else (f"Host: localhost:{self.port}",)
+        lines = (f"GET {target} HTTP/1.1", *host, *fields, "Connection: close", "", "")
+        with socket.create_connection((HERE, self.port), PATIENCE) as connection:
+            connection.sendall("\r\n".join(lines).encode("latin-1"))
+            response = HTTPResponse(connection)
+            response.begin()
+            headers = [(name.lower(), value) for name, value in response.getheaders()]
+            return Answer(response.status, headers, response.read())
+
+    def await_workers(self, count: int) -> None:
+        ending = time.monotonic() + PATIENCE
+        while len(self.workers) < count:
+            if self._process.poll() is not None or time.monotonic() > ending:
+                raise AssertionError(f"{len(self.workers)} of {count} workers answer:\n{self.written()}")
+            try:
+                self.workers.add(self.ask("/alive").json["pid"])
+            except (OSError, HTTPException):
+                time.sleep(0.02)
+
+    def kill_workers(self) -> None:
+        """End every worker without a warning, as the kernel does when memory is short, and wait for as many others."""
+        killed, self.workers = self.workers, set()
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        self.await_workers(len(killed))
+        assert not killed & self.workers
+
+    def stop(self) -> int:
+        """Ask it to stop, as a service manager does, and give its exit code. Raises when it does not stop."""
+        self._process.terminate()
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired as exc:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"it does not stop:\n{self.written()}") from exc
+
+    @contextmanager
+    def quoted(self) -> Iterator[Self]:
+        """Print what it writes meanwhile, for pytest to show beside a failure."""
+        before = len(self.written())
+        try:
+            yield self
+        finally:
+            print(self.written()[before:])  # noqa: T201
+
+
+@contextmanager
+def serve(command: str, provider: MisbehavingProvider, directory: Path, **environ: str) -> Iterator[Running]:
+    """Run `gunicorn ...` or `uvicorn ...` with an app whose people log in at the provider.
+
+    It answers, with all its workers, when this gives it. At the end it is stopped.
+    """
+    port = _free_port()
+    provider.register(f"http://localhost:{port}/auth/callback")
+    running = Running(command, port, directory, _environ(provider) | environ)
+    try:
+        running.await_workers(int(*re.findall(r"--workers (\d+)", command) or "1"))
+        yield running
+    finally:
+        running.stop()
+
+
+def _environ(provider: MisbehavingProvider) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("CONSENTKEYS_", "SESSION_"))}
+    return own | {
+        "PYTHONPATH": os.pathsep.join(map(str, MODULES)),
+        "PYTHONWARNINGS": "always::ResourceWarning",
+        "CONSENTKEYS_ISSUER": provider.issuer,
+        "CONSENTKEYS_CLIENT_ID": str(provider.settings["client_id"]),
+        "CONSENTKEYS_CLIENT_SECRET": str(provider.settings["client_secret"]),
+        "CONSENTKEYS_PUBLIC": "/alive",
+        "SESSION_SECRET": SESSION_SECRET,
+    }
+
+
+def _free_port() -> int:
+    with socket.create_server((HERE, 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class Visitor:
+    """One person at a browser of their own, over real connections."""
+
+    def __init__(self, origin: str, name: str) -> None:
+        self.name = name
+        self._client = httpx.Client(
+            base_url=origin, headers=NAVIGATION, timeout=PATIENCE, verify=TLS, trust_env=False, follow_redirects=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.close()
+
+    def get(self, target: str) -> httpx.Response:
+        return self._client.get(target)
+
+    def look_around(self) -> list[httpx.Response]:
+        """Ten answers of the app, each over a connection of its own, so that any worker may give it."""
+        return [self._client.get("/who", headers={"Connection": "close"}) for _ in range(10)]
+
+    def stream(self, target: str) -> AbstractContextManager[httpx.Response]:
+        return self._client.stream("GET", target)
+
+    def log_in(self) -> httpx.Response:
+        """Go where a login is needed, and come back from the provider as somebody. The last answer."""
+        return self.come_back(self.choose(self.start_login()))
+
+    def start_login(self) -> httpx.Response:
+        """As far as the provider's page."""
+        page = self._client.get("/who")
+        assert page.status_code == 200, page.text
+        return page
+
+    def choose(self, page: httpx.Response) -> str:
+        """Say at the provider who one is. The address of the callback that this leads to."""
+        request = re.search(r'name="request" value="([^"]+)"', page.text)
+        assert request, page.text
+        answer = self._client.post(page.url, data={"request": request[1], "name": self.name}, follow_redirects=False)
+        return str(answer.headers["location"])
+
+    def come_back(self, callback: str) -> httpx.Response:
+        return self._client.get(callback)
+
+    @property
+    def cookie(self) -> str:
+        """The session, as a `Cookie` field says it."""
+        return f"ck_session={self._client.cookies['ck_session']}"
+
+
+def told(answers: Sequence[httpx.Response]) -> list[dict[str, Any]]:
+    """What the app said of each request that reached it."""
+    assert all(answer.status_code == 200 for answer in answers), [answer.text for answer in answers]
+    return [answer.json() for answer in answers]

@@ -1,0 +1,113 @@
+"""This file is real servers for tests: uvicorn in a thread, and one that speaks raw bytes."""
+
+import contextlib
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp
+
+HOST = "127.0.0.1"
+PATIENCE = 10  # seconds for a server to start or stop
+
+
+class Server:
+    """One ASGI app on a port of its own. It can be stopped, refuses connections then, and started again.
+
+    The port is taken at construction, so that `url` is known before the app is.
+    """
+
+    def __init__(self, app: ASGIApp | None = None, *, lifespan: bool = False) -> None:
+        self.app = app
+        self._lifespan = lifespan
+        self._socket: socket.socket | None = socket.create_server((HOST, 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
+        self._server: uvicorn.Server | None = None
+        self._thread = threading.Thread()
+
+    def start(self) -> None:
+        listening, self._socket = self._socket or socket.create_server((HOST, self.port)), None
+        config = uvicorn.Config(
+            self.app or _nothing,
+            ws="none",
+            lifespan="on" if self._lifespan else "off",
+            log_level="critical",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self._thread.start()
+        ending = time.monotonic() + PATIENCE
+        while not server.started:
+            if not self._thread.is_alive() or time.monotonic() > ending:
+                raise RuntimeError("the server did not start")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        if self._socket:
+            self._socket.close()
+        if self._server:
+            self._server.should_exit = True
+            self._thread.join(PATIENCE)
+            self._server = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class RawServer:
+    """Sends these pieces to whoever connects, with a pause before each, as no well-behaved server would."""
+
+    def __init__(self, pieces: Sequence[bytes], *, pause: float = 0.0) -> None:
+        self.connections = 0
+        raw = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                raw.connections += 1
+                self.request.recv(1 << 16)
+                with contextlib.suppress(OSError):
+                    for piece in pieces:
+                        if raw._stopped.wait(pause):
+                            return
+                        self.request.sendall(piece)
+
+        class Listener(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+        self._stopped = threading.Event()
+        self._server = Listener((HOST, 0), Handler)
+        self.url = f"http://{HOST}:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def dripping_header() -> RawServer:
+    """A server whose header never ends: one byte a second."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Slow: "
+    return RawServer([head[index : index + 1] for index in range(len(head))] + [b"x"] * 1000, pause=1)
+
+
+async def _nothing(scope: object, receive: object, send: object) -> None:
+    raise RuntimeError("this server was given no app")
