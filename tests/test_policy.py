@@ -1,6 +1,7 @@
 """Which paths are refused, which need a login, which are open, and where a browser may be sent back to."""
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -643,6 +644,17 @@ def test_verdicts_stay_right_however_many_were_asked_for() -> None:
     for number in range(2 * REMEMBERED + 1):
         assert policy.judge(f"/api/{number}") is PAGE
         assert policy.judge(f"/open/{number}/{'x' * (number % 3) * LONGEST_REMEMBERED}") is OPEN
+
+
+@pytest.mark.parametrize("length", [100, 2 * LONGEST_REMEMBERED, 30_000])
+def test_ever_new_paths_do_not_fill_the_memory(length: int) -> None:
+    policy = Policy(protect=["/api"])
+    tracemalloc.start()
+    for number in range(8 * REMEMBERED):
+        policy.judge(f"/{number}/{'x' * length}")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2 * REMEMBERED * LONGEST_REMEMBERED
 
 
 def test_case_folding_is_what_the_look_up_takes_it_for() -> None:

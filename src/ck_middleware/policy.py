@@ -46,7 +46,6 @@ class Policy:
     def __init__(
         self, *, protect: Sequence[str], public: Sequence[str] = (), api: Sequence[str] = (), mount: str = ""
     ) -> None:
-        self._everything = "/" in protect
         self._protect = _Paths.under(protect)
         self._public = _Paths.listed(public)
         self._api = _Paths.under(api)
@@ -79,7 +78,7 @@ class Policy:
         root = root_path.removesuffix("/")
         if self._is_public(path, root):
             return Verdict.OPEN
-        if not self._everything and not self._any_reading(self._protect, path, root):
+        if not self._any_reading(self._protect, path, root):
             return Verdict.OPEN
         return Verdict.API if self._any_reading(self._api, path, root) else Verdict.PAGE
 
