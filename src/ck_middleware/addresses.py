@@ -10,11 +10,13 @@ from typing import Final, NamedTuple
 from ck_middleware.errors import Fault
 
 LAST_PORT: Final = 65535
+LONGEST: Final = 2048  # characters; more is no address that anyone registers
 
 _URL: Final = re.compile(
     r"(https?)://([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(/[!\"$->@-\[\]-~]*|)(\?[!\"$-\[\]-~]*|)",
     re.ASCII | re.IGNORECASE,
 )
+_IPV4: Final = re.compile(r"(?:[0-9]+\.){3}[0-9]+")
 _MISTAKES: Final = (
     (re.compile(r"[^!-~]|\\"), "has white space, a control character, a backslash or a letter beyond ASCII in it"),
     (re.compile(r"#"), "has a fragment (#) in it"),
@@ -34,6 +36,8 @@ class Address(NamedTuple):
 
 def split(address: str) -> Address:
     """Take an https address apart, or an http one of this machine. Raises `Fault` with a sentence for any other."""
+    if len(address) > LONGEST:
+        raise Fault(f"is longer than {LONGEST} characters")
     found = _URL.fullmatch(address)
     if found is None:
         mistake = next(sentence for pattern, sentence in _MISTAKES if pattern.search(address))
@@ -60,9 +64,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _host(host: str) -> str:
-    if not host.startswith("["):
-        return host
     try:
-        return f"[{IPv6Address(host[1:-1])}]"
+        if host.startswith("["):
+            return f"[{IPv6Address(host[1:-1])}]"
+        return str(IPv4Address(host)) if _IPV4.fullmatch(host) else host
     except AddressValueError:
         raise Fault("has no valid host; write it like https://app.example.com") from None

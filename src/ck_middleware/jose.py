@@ -66,8 +66,7 @@ def read_keys(document: dict[str, Any]) -> tuple[Key, ...]:
     """
     found = document.get("keys")
     if not isinstance(found, list):
-        msg = "has no list of keys"
-        raise ValueError(msg)  # noqa: TRY004  # the document is wrong, not the call
+        raise ValueError("has no list of keys")  # noqa: TRY004  # the document is wrong, not the call
     return tuple(Key(fields.get("kid"), fields) for fields in found[:MOST_KEYS] if _verifies(fields))
 
 
@@ -81,7 +80,8 @@ def _verifies(fields: object) -> bool:
 
 def read_header(token: str, *, algorithms: Sequence[str]) -> Header:
     """The header of a compact JWS. Raises `TokenInvalid`, with the reason, when no key may even be tried."""
-    if len(token) > LARGEST_TOKEN or token.count(".") != 2:  # noqa: PLR2004  # header.payload.signature
+    shaped = token.isascii() and token.count(".") == 2  # noqa: PLR2004  # header.payload.signature
+    if not shaped or len(token) > LARGEST_TOKEN:
         raise TokenInvalid("the ID token is not a signed JWT of a reasonable size")
     try:
         header = read_object(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))

@@ -104,10 +104,10 @@ def _endpoint(url: object, name: str, issuer: str) -> str:
         if not secure or not clear:
             split(address)
             return address
-        upgraded = "https" + address[len("http") :].replace(":80/", "/", 1)
-        if split(upgraded).host == home.host:
+        upgraded = split("https" + address[len("http") :])
+        if upgraded.host == home.host:
             event(WARNING, "provider", "http address in the discovery document, used with https", setting=name)
-            return upgraded
+            return upgraded.origin.removesuffix(":80") + upgraded.path + upgraded.query
     except Fault as fault:
         raise ProviderFaulty(f"{name} in the discovery document {fault}") from None
     raise ProviderFaulty(f"{name} in the discovery document is an http address on another host")

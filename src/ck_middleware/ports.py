@@ -44,5 +44,4 @@ def step(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # StopIteration does not say of what
     coroutine.close()
-    msg = "a coroutine of the core waited for an event loop, and this face has none"
-    raise RuntimeError(msg)
+    raise RuntimeError("a coroutine of the core waited for an event loop, and this face has none")
