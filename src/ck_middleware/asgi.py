@@ -84,7 +84,7 @@ class ASGIRequest(Request):
         self.method = scope.get("method", "GET")
         self.path = scope["path"]
         self.raw_path = scope.get("raw_path")
-        self.root_path = self.mount = scope.get("root_path", "").rstrip("/")
+        self.root_path = self.mount = scope.get("root_path", "").removesuffix("/")
         self.query = scope.get("query_string", b"")
         self._receive = receive
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -155,6 +155,7 @@ class LoopHttp:
         self._timeout = timeout  # seconds, for one whole call
         self._client: httpx.AsyncClient | None = None
         self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._making = LoopLock()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
@@ -190,13 +191,14 @@ class LoopHttp:
     async def _own_client(self) -> httpx.AsyncClient:
         # A client that was made before a fork, or in another loop, would mix up the answers of two workers.
         home = (os.getpid(), asyncio.get_running_loop())
-        if self._client is None or self._home != home:
-            # Reading the certificates takes tens of milliseconds, in which nobody else would be served.
-            context = await asyncio.to_thread(httpx.create_ssl_context)
-            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-            self._client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
-            self._home = home
-        return self._client
+        async with self._making:  # or a crowd that comes first would make one each
+            if self._client is None or self._home != home:
+                # Reading the certificates takes tens of milliseconds, in which nobody else would be served.
+                context = await asyncio.to_thread(httpx.create_ssl_context)
+                no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+                self._client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
+                self._home = home
+            return self._client
 
 
 class LoopLock:

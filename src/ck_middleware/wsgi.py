@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import time
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Unpack
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,12 +23,15 @@ from ck_middleware.ports import LARGEST_ANSWER, answer, step
 from ck_middleware.user import KEY
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from ck_middleware.config import AuthConfig, Settings
 
 AUTH_TYPE = "OpenIDConnect"
+CONNECTIONS = 100  # to the provider at once; both as the ASGI face has them from httpx
+IDLE = 5  # seconds that one is kept for the next call; later a firewall may have forgotten it, and would tell nobody
 REASONS = {
     200: "OK",
     303: "See Other",
@@ -88,7 +94,7 @@ class WSGIRequest(Request):
         self.path = _decoded(environ.get("PATH_INFO", ""))
         self.raw_path = None
         self.root_path = ""
-        self.mount = _decoded(environ.get("SCRIPT_NAME", "")).rstrip("/")
+        self.mount = _decoded(environ.get("SCRIPT_NAME", "")).removesuffix("/")
         self.query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
         self.cookies = environ.get("HTTP_COOKIE", "").encode("latin-1", "replace")
 
@@ -108,8 +114,8 @@ class WSGIRequest(Request):
 
 
 def _decoded(text: str) -> str:
-    """UTF-8 out of its disguise. What is none keeps a surrogate, and a path with one is refused."""
-    return text.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+    """UTF-8 out of its disguise. What is none gets a backslash or a surrogate, and a path with one is refused."""
+    return text.encode("latin-1", "backslashreplace").decode("utf-8", "surrogateescape")
 
 
 def _answer(response: Response, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -158,7 +164,7 @@ class BlockingHttp:
         return BlockingLock()
 
     def _exchange(self, request: httpx.Request) -> httpx.Response:
-        _deadline.at = time.monotonic() + self._timeout
+        _deadline.set(time.monotonic() + self._timeout)
         pool = self._pool(_proxy(request.url))
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout)
         sent = httpcore.Request(
@@ -187,30 +193,36 @@ class BlockingHttp:
             if proxy not in self._pools:
                 self._pools[proxy] = httpcore.ConnectionPool(
                     ssl_context=httpx.create_ssl_context(),
-                    proxy=httpcore.Proxy(proxy) if proxy else None,
+                    proxy=_as_proxy(proxy) if proxy else None,
+                    max_connections=CONNECTIONS,
+                    keepalive_expiry=IDLE,
                     network_backend=DeadlineBackend(),
                 )
             return self._pools[proxy]
 
 
 class BlockingLock:
-    """A `threading.Lock` in the core's words."""
+    """A `threading.Lock` in the core's words, made in the process that uses it.
+
+    One from before gevent's patches (gunicorn's `--preload`) would stop every greenlet of a worker, for good.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
 
     async def __aenter__(self) -> None:
-        self._lock.acquire()
+        self._locks.setdefault(os.getpid(), threading.Lock()).acquire()  # atomic: two threads get the same lock
 
     async def __aexit__(self, *exc: object) -> None:
-        self._lock.release()
+        self._locks[os.getpid()].release()
 
 
-_deadline = threading.local()  # of the call that this thread, or greenlet, makes
+# Of the call that this thread, or greenlet, makes. A `threading.local` from before gevent's patches is shared by all.
+_deadline: ContextVar[float] = ContextVar("deadline")
 
 
 def _left() -> float:
-    left: float = _deadline.at - time.monotonic()
+    left = _deadline.get() - time.monotonic()
     if left <= 0:
         raise httpcore.ReadTimeout
     return left
@@ -222,8 +234,24 @@ class DeadlineBackend(httpcore.SyncBackend):
     A timeout for each read alone lets a provider that sends one byte a second hold a worker for hours.
     """
 
-    def connect_tcp(self, *args: Any, **kwargs: Any) -> DeadlineStream:  # noqa: ANN401  # whatever the pool says
-        return DeadlineStream(super().connect_tcp(*args, **{**kwargs, "timeout": _left()}))
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002  # ours is the shorter one
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> DeadlineStream:
+        def connected(address: str, seconds: float) -> DeadlineStream:
+            stream = super(DeadlineBackend, self).connect_tcp(address, port, seconds, local_address, socket_options)
+            return DeadlineStream(stream)
+
+        # The standard library would give each address of a host the whole time; here they share what is left.
+        *others, last = [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        for number, address in enumerate(others):
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return connected(address, _left() / (len(others) + 1 - number))
+        return connected(last, _left())
 
 
 class DeadlineStream(httpcore.NetworkStream):
@@ -242,8 +270,13 @@ class DeadlineStream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         self._stream.write(buffer, _left())
 
-    def start_tls(self, *args: Any, **kwargs: Any) -> DeadlineStream:  # noqa: ANN401
-        return DeadlineStream(self._stream.start_tls(*args, **{**kwargs, "timeout": _left()}))
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> DeadlineStream:
+        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _left()))
 
 
 def _proxy(url: httpx.URL) -> str | None:
@@ -252,3 +285,9 @@ def _proxy(url: httpx.URL) -> str | None:
         return None
     proxies = getproxies()
     return proxies.get(url.scheme) or proxies.get("all")
+
+
+def _as_proxy(address: str) -> httpcore.Proxy:
+    # httpx reads what people write: `host:port` alone, and a name and password before an `@`. httpcore does not.
+    proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+    return httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth)

@@ -45,7 +45,7 @@ class Running:
         words = [sys.executable, "-m", *shlex.split(f"{command} {bound}")]
         environ = environ | {"APP_RECORD": str(self._record)}
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(words, env=environ, stdout=log, stderr=log)
+            self._process = subprocess.Popen(words, env=environ, stdout=log, stderr=log, process_group=0)
 
     def written(self) -> str:
         """All that it has written to its standard output and error."""
@@ -84,13 +84,13 @@ class Running:
         self.await_workers(len(killed))
         assert not killed & self.workers
 
-    def stop(self) -> int:
-        """Ask it to stop, as a service manager does, and give its exit code. Raises when it does not stop."""
-        self._process.terminate()
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to stop, as a service manager does. Raises when it does not stop."""
+        self._process.send_signal(how)
         try:
-            return self._process.wait(PATIENCE)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired as exc:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # the workers too: they would stay behind
             self._process.wait()
             raise AssertionError(f"it does not stop:\n{self.written()}") from exc
 

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -31,7 +32,7 @@ def tell(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 
 
 def send_file(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    file = open(os.environ["APP_FILE"], "rb")  # noqa: SIM115  # the server closes it
+    file = Path(os.environ["APP_FILE"]).open("rb")  # noqa: SIM115  # the server closes it
     length = os.fstat(file.fileno()).st_size
     start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(length))])
     sent: Iterable[bytes] = environ["wsgi.file_wrapper"](SentByTheKernel(file))
@@ -43,9 +44,12 @@ def stream(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b"first\n"
     ending = time.monotonic() + WAIT
-    while not os.path.exists(environ["QUERY_STRING"]) and time.monotonic() < ending:
+    while time.monotonic() < ending:
+        if Path(environ["QUERY_STRING"]).exists():
+            yield b"second\n"
+            return
         time.sleep(0.01)
-    yield b"second\n" if time.monotonic() < ending else b"nobody had the first\n"
+    yield b"nobody had the first\n"
 
 
 PAGES: dict[str, Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]] = {"/file": send_file, "/stream": stream}

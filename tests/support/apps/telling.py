@@ -6,6 +6,7 @@ The apps are told where they are by their environment alone, as apps are in prod
 import json
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ck_middleware import get_user
@@ -28,5 +29,5 @@ def told(carrier: object, claimed: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def record(**facts: Any) -> None:
     """Write down that the app was called, where the test can read it, whichever process this is."""
-    with open(os.environ["APP_RECORD"], "a", encoding="utf-8") as file:
+    with Path(os.environ["APP_RECORD"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(facts) + "\n")

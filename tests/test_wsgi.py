@@ -1,0 +1,585 @@
+"""The WSGI face: what it makes of an environ, what the app receives, and how it asks the provider."""
+
+import io
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from wsgiref.types import WSGIEnvironment
+from wsgiref.util import FileWrapper
+
+import httpcore
+import httpx
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from ck_middleware import AuthConfig, WSGIAuthMiddleware, get_user
+from ck_middleware.config import Settings
+from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
+from ck_middleware.ports import step
+from ck_middleware.wsgi import BlockingHttp
+from support.browser import Browser
+from support.certified import CertifiedServer, Tunnel
+from support.clock import Clock
+from support.faces import Asked, Configure, WSGIFace
+from support.provider import MisbehavingProvider
+from support.serving import HOST, RawServer, Server
+
+HERE = [("Host", "localhost:8000")]
+StartResponse = Callable[..., Any]
+
+
+@pytest.fixture
+def face(configure: Configure, light_clients: None) -> WSGIFace:
+    return WSGIFace(configure(public=["/open"], idle_timeout=100))
+
+
+@pytest.fixture
+def ada(face: WSGIFace) -> Browser:
+    browser = Browser(face)
+    browser.log_in(name="Ada")
+    return browser
+
+
+@pytest.fixture
+def page(face: WSGIFace, ada: Browser) -> WSGIEnvironment:
+    """What a server makes of Ada's request for a page."""
+    return face.environ(Asked("GET", "/page", [*HERE, ("Cookie", f"ck_session={ada.cookies['ck_session']}")]))
+
+
+# What the app receives
+
+
+def test_the_app_gets_the_user_where_its_framework_looks(ada: Browser, face: WSGIFace) -> None:
+    ada.get("/dashboard")
+    environ = face.carriers[-1]
+    user = environ["ck_middleware.user"]
+    assert user is get_user(environ)
+    assert user.name == "Ada"
+    assert environ["REMOTE_USER"] == user.sub
+    assert environ["AUTH_TYPE"] == "OpenIDConnect"
+
+
+def test_nobody_is_an_anonymous_user(face: WSGIFace) -> None:
+    Browser(face).get("/open")
+    environ = face.carriers[-1]
+    assert not environ["ck_middleware.user"].is_authenticated
+    assert environ.keys().isdisjoint({"REMOTE_USER", "AUTH_TYPE"})
+
+
+@pytest.mark.parametrize("path", ["/open", "/page"])
+def test_what_stood_there_before_us_is_gone(face: WSGIFace, page: WSGIEnvironment, path: str) -> None:
+    planted = {
+        "REMOTE_USER": "mallory",
+        "AUTH_TYPE": "Basic",
+        "HTTP_REMOTE_USER": "mallory",
+        "ck_middleware.user": "mallory",
+    }
+    face.call(page | planted | {"PATH_INFO": path})
+    face.call(page | planted | {"PATH_INFO": "/open", "HTTP_COOKIE": ""})
+    for environ in face.carriers[-2:]:
+        assert "mallory" not in str(environ)
+        assert "Basic" not in str(environ)
+    assert face.carriers[-2]["REMOTE_USER"] == face.carriers[-2]["ck_middleware.user"].sub
+
+
+@pytest.mark.parametrize("name", ["Remote-User", "remote_user", "REMOTE-USER"])
+def test_a_header_that_claims_an_identity_is_dropped(ada: Browser, face: WSGIFace, name: str) -> None:
+    ada.get("/dashboard", {name: "admin", "X-Remote-User": "kept"})
+    Browser(face).get("/open", {name: "admin", "X-Remote-User": "kept"})
+    for environ in face.carriers[-2:]:
+        assert "HTTP_REMOTE_USER" not in environ
+        assert environ["HTTP_X_REMOTE_USER"] == "kept"
+
+
+def starting(statuses: list[str]) -> StartResponse:
+    """A `start_response` that keeps the status alone."""
+
+    def start_response(status: str, *_: object) -> Callable[[bytes], object]:
+        statuses.append(status)
+        return lambda _: None
+
+    return start_response
+
+
+def wrapped(config: AuthConfig, answer: Iterable[bytes], met: list[object] | None = None) -> WSGIAuthMiddleware:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if met is not None:
+            met.append(start_response)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return answer
+
+    return WSGIAuthMiddleware(app, config)
+
+
+def test_the_response_is_the_apps_own_object(
+    configure: Configure, page: WSGIEnvironment, clock: Clock, ada: Browser
+) -> None:
+    """A wrapper would hide a `wsgi.file_wrapper` from its server, and a file would be read through Python."""
+    answers: list[Iterable[bytes]] = [FileWrapper(io.BytesIO(b"file")), [b"list"], iter([b"iterator"]), (b"tuple",)]
+    for seconds in (0, 50):
+        clock.move(seconds)
+        for answer in answers:
+            assert wrapped(configure(idle_timeout=100), answer)(dict(page), lambda *_: lambda _: None) is answer
+
+
+def test_start_response_is_the_servers_own_unless_a_cookie_is_set(
+    configure: Configure, ada: Browser, face: WSGIFace, clock: Clock
+) -> None:
+    met: list[object] = []
+    app = wrapped(configure(idle_timeout=100), [], met)
+    ada.log_in()
+    cookie = ("Cookie", f"ck_session={ada.cookies['ck_session']}")
+    environ = face.environ(Asked("GET", "/page", [*HERE, cookie]))
+
+    def start_response(*_: object) -> Callable[[bytes], object]:
+        return lambda _: None
+
+    app(dict(environ), start_response)
+    assert met == [start_response]
+    clock.move(50)
+    app(dict(environ), start_response)
+    assert met[1] is not start_response
+
+
+def test_an_app_may_write_and_may_change_its_mind(
+    configure: Configure, ada: Browser, face: WSGIFace, clock: Clock
+) -> None:
+    """PEP 3333: `start_response` gives a `write`, and takes `exc_info` when it is called again."""
+    started: list[tuple[object, ...]] = []
+    written: list[bytes] = []
+    reason = (ValueError, ValueError("x"), None)
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("X-A", "1")])
+        write = start_response("500 Oops", [("X-B", "2")], reason)
+        write(b"written")
+        return []
+
+    def start_response(*args: Any) -> Callable[[bytes], object]:
+        started.append(args)
+        return written.append
+
+    ada.log_in()
+    clock.move(50)
+    cookie = ("Cookie", f"ck_session={ada.cookies['ck_session']}")
+    environ = face.environ(Asked("GET", "/page", [*HERE, cookie]))
+    assert list(WSGIAuthMiddleware(app, configure(idle_timeout=100))(environ, start_response)) == []
+    assert written == [b"written"]
+    first, second = started
+    assert (first[0], len(first)) == ("200 OK", 2)
+    assert (second[0], second[2]) == ("500 Oops", reason)
+    for _, headers, *_rest in started:
+        assert isinstance(headers, list)
+        assert [name.lower() for name, _ in headers][1:] == ["cache-control", "vary", "set-cookie"]
+
+
+def test_an_app_that_is_refused_is_not_even_called(configure: Configure) -> None:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        raise NotImplementedError
+
+    read: list[int] = []
+
+    class Input(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            read.append(size or 0)
+            return b""
+
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/x", "CONTENT_LENGTH": "5", "wsgi.input": Input()}
+    started: list[str] = []
+    assert list(WSGIAuthMiddleware(app, configure())(environ, starting(started))) == [b""]
+    assert started == ["303 See Other"]
+    assert read == []
+
+
+def test_every_status_has_its_reason(face: WSGIFace, ada: Browser, provider: MisbehavingProvider) -> None:
+    """PEP 3333 wants one, and validators stop where it is missing."""
+    met: list[str] = []
+
+    def call(environ: WSGIEnvironment) -> None:
+        list(face.app(environ, starting(met)))
+
+    for method, target in [
+        ("GET", "/page"),
+        ("GET", "/api"),
+        ("GET", "//x"),
+        ("GET", "/auth/x"),
+        ("PUT", "/auth/me"),
+        ("GET", "/auth/logout"),
+    ]:
+        call(face.environ(Asked(method, target, HERE)))
+    call(face.environ(Asked("POST", "/auth/logout", [*HERE, ("Sec-Fetch-Site", "cross-site")])))
+    assert set(met) == {
+        "200 OK",
+        "303 See Other",
+        "400 Bad Request",
+        "401 Unauthorized",
+        "403 Forbidden",
+        "404 Not Found",
+        "405 Method Not Allowed",
+    }
+
+
+# Paths: bytes in the disguise of latin-1 text
+
+
+def test_a_path_is_read_as_utf8(configure: Configure, light_clients: None) -> None:
+    face = WSGIFace(configure(protect=["/é"]))
+    assert face.call(face.environ(Asked("GET", "/%C3%A9/x", HERE))).location == "/auth/login?next=%2F%25C3%25A9%2Fx"
+    assert face.call(face.environ(Asked("GET", "/%C3%A8/x", HERE))).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/\xff", "/open\xff", "/\xc0\xaf", "/\xed\xa0\x80", "/\u0100", "\xe9", "", "*", "open"]
+)
+def test_a_path_that_is_no_utf8_or_no_path_is_refused(face: WSGIFace, page: WSGIEnvironment, path: str) -> None:
+    assert face.call(page | {"PATH_INFO": path}).status == 400
+    assert face.seen == []
+
+
+def test_an_environ_may_leave_out_what_is_optional(face: WSGIFace) -> None:
+    answer = face.call({"REQUEST_METHOD": "GET", "PATH_INFO": "/page", "wsgi.input": io.BytesIO()})
+    assert answer.location == "/auth/login?next=%2Fpage"
+    assert face.call({"REQUEST_METHOD": "GET", "wsgi.input": io.BytesIO()}).status == 400
+
+
+@pytest.mark.parametrize("script_name", ["/pre", "/pre/"])
+def test_a_mount_is_part_of_where_to_come_back_to(face: WSGIFace, page: WSGIEnvironment, script_name: str) -> None:
+    environ = page | {"SCRIPT_NAME": script_name, "HTTP_COOKIE": ""}
+    assert face.call(environ).location == "/pre/auth/login?next=%2Fpre%2Fpage"
+
+
+def test_two_cookie_fields_that_a_server_joined_with_a_comma_are_not_guessed_at(
+    face: WSGIFace, page: WSGIEnvironment
+) -> None:
+    """gunicorn joins them so. A comma may stand in a cookie of another, so what follows it may be planted."""
+    session = page["HTTP_COOKIE"]
+    assert face.call(page | {"HTTP_COOKIE": f"a=b,{session}"}).status == 303
+    assert face.call(page | {"HTTP_COOKIE": f"{session},a=b"}).status == 303
+    assert face.call(page | {"HTTP_COOKIE": f"a=b; {session}; c=d,e"}).status == 200
+
+
+def test_text_that_is_no_latin1_harms_nobody(face: WSGIFace, page: WSGIEnvironment) -> None:
+    odd = {"HTTP_COOKIE": "ck_session=\u0100", "QUERY_STRING": "x=\u0100", "SCRIPT_NAME": "/\u0100"}
+    assert face.call(page | odd).status in {303, 400}
+    assert face.call(page | odd | {"SCRIPT_NAME": ""}).status == 303
+
+
+# Bodies: only the logout form is ever read
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "5000", "1e3", "999999999999999999", "60"])
+def test_a_form_of_a_strange_length_is_none(face: WSGIFace, page: WSGIEnvironment, length: str) -> None:
+    post = page | {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/auth/logout",
+        "HTTP_ORIGIN": "null",
+        "CONTENT_LENGTH": length,
+        "wsgi.input": io.BytesIO(b"token=x"),
+    }
+    assert face.call(post).status == 403
+
+
+@pytest.mark.parametrize("length", [None, "", "0"])
+def test_a_post_without_a_form_is_a_post(face: WSGIFace, page: WSGIEnvironment, length: str | None) -> None:
+    post = page | {"REQUEST_METHOD": "POST", "PATH_INFO": "/auth/logout", "HTTP_ORIGIN": "http://localhost:8000"}
+    assert face.call(post | ({} if length is None else {"CONTENT_LENGTH": length})).status == 303
+
+
+# How the provider is asked
+
+
+def asking(url: str, *, timeout: float = 5, http: BlockingHttp | None = None) -> httpx.Response:
+    return step((http or BlockingHttp(timeout)).send(httpx.Request("GET", url)))
+
+
+def reply(body: bytes = b"{}", *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    head = [b"HTTP/1.1 " + status, b"Content-Type: application/json", b"Connection: close", *headers]
+    return b"\r\n".join([*head, b"Content-Length: %d" % len(body), b"", body])
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_an_answer_is_its_status_media_type_and_body() -> None:
+    with RawServer([reply(b"\x1f\x8b", b"Content-Encoding: gzip", b"Set-Cookie: a=b", status=b"418 Teapot")]) as server:
+        response = asking(server.url)
+    assert (response.status_code, response.content) == (418, b"\x1f\x8b")  # nothing is unpacked
+    assert response.headers["content-type"] == "application/json"
+    assert "set-cookie" not in response.headers
+
+
+@pytest.mark.usefixtures("light_clients")
+@pytest.mark.parametrize("status", [b"301 X", b"302 X", b"303 X", b"307 X", b"308 X"])
+def test_no_redirect_is_followed(status: bytes) -> None:
+    with RawServer([reply()]) as elsewhere:
+        location = b"Location: " + elsewhere.url.encode()
+        with RawServer([reply(b"", location, status=status)]) as server:
+            assert asking(server.url).status_code == int(status[:3])
+        assert elsewhere.connections == 0
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_a_provider_that_never_answers_is_not_waited_for() -> None:
+    with RawServer([b"x"], pause=60) as server, pytest.raises(ProviderUnreachable):
+        asking(server.url, timeout=0.2)
+
+
+@pytest.mark.usefixtures("light_clients")
+@pytest.mark.parametrize("pause", [0.1, 0.45])
+def test_a_provider_that_answers_a_byte_at_a_time_is_not_waited_for(pause: float) -> None:
+    began = time.monotonic()
+    with RawServer([b"HTTP/1.1 200 OK\r\n\r\n", *[b"x"] * 100], pause=pause) as server:
+        with pytest.raises(ProviderUnreachable):
+            asking(server.url, timeout=0.5)
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_time_that_is_up_before_the_next_piece_is_asked_for_is_up() -> None:
+    """A provider that sends without pause, and a machine that is slow to take it."""
+    moments = iter([0.0, *[0.0] * 3, *[100.0] * 100])
+    with RawServer([reply()]) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: next(moments))
+        with pytest.raises(ProviderUnreachable):
+            asking(server.url)
+
+
+@pytest.fixture
+def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of `two.example`: one where nobody is, and then this machine's."""
+    honest = socket.getaddrinfo
+
+    def addresses(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
+        if host != "two.example":
+            return list(honest(host, port, *args, **kwargs))
+        return [*honest("127.0.0.9", port, *args, **kwargs), *honest(HOST, port, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", addresses)
+
+
+@pytest.mark.usefixtures("light_clients", "two_addresses")
+def test_of_several_addresses_the_first_that_answers_will_do() -> None:
+    with RawServer([reply(b'"here"')]) as server:
+        port = server.url.rpartition(":")[2]
+        assert asking(f"http://two.example:{port}").json() == "here"
+    with pytest.raises(ProviderUnreachable):
+        asking(f"http://two.example:{port}")
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_an_answer_without_end_is_cut() -> None:
+    endless = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", *[b" " * (1 << 18)] * 9]
+    with RawServer(endless) as server, pytest.raises(ProviderFaulty):
+        asking(server.url)
+    with RawServer([reply(b" " * (1 << 20))]) as server:
+        assert len(asking(server.url).content) == 1 << 20
+
+
+@pytest.mark.usefixtures("light_clients")
+@pytest.mark.parametrize("pieces", [[], [b"SSH-2.0\r\n"], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"]])
+def test_an_answer_that_is_none_is_an_outage(pieces: list[bytes]) -> None:
+    with RawServer(pieces) as server, pytest.raises(ProviderUnreachable):
+        asking(server.url)
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_nobody_there_is_an_outage() -> None:
+    with socket.create_server((HOST, 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(ProviderUnreachable):
+        asking(f"http://{HOST}:{port}")
+    with pytest.raises(ProviderUnreachable):
+        asking("http://does-not-exist.invalid")
+
+
+def test_a_certificate_that_nobody_knows_is_an_outage(tmp_path: Path) -> None:
+    with CertifiedServer(tmp_path) as server, pytest.raises(ProviderUnreachable):
+        asking(server.url)
+
+
+def test_a_certificate_of_another_host_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light_clients: None
+) -> None:
+    with CertifiedServer(tmp_path, host="other.example") as server:
+        trusting = server.trusting
+        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
+        with pytest.raises(ProviderUnreachable):
+            asking(server.url)
+
+
+def test_a_certificate_that_is_known_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light_clients: None
+) -> None:
+    with CertifiedServer(tmp_path) as server:
+        trusting = server.trusting
+        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
+        assert asking(server.url).json() == {}
+
+
+async def _telling_the_port(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse(scope["client"][1], headers={"set-cookie": "planted=1"})(scope, receive, send)
+
+
+@pytest.fixture
+def port_teller() -> Iterator[str]:
+    """The address of a server that tells from which port it is asked, which is to say over which connection."""
+    server = Server(_telling_the_port)
+    with server:
+        yield server.url
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_connections_are_kept_and_cookies_are_not(provider: MisbehavingProvider, port_teller: str) -> None:
+    http = BlockingHttp(5)
+    assert asking(port_teller, http=http).json() == asking(port_teller, http=http).json()
+    provider.faults.answer("jwks", PlainTextResponse("", headers={"set-cookie": "planted=1"}))
+    for _ in range(2):
+        asking(provider.url("jwks"), http=http)
+    assert "cookie" not in provider.last("jwks").headers
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_a_worker_does_not_use_the_connections_of_its_parent(port_teller: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    http = BlockingHttp(5)
+    parent = asking(port_teller, http=http).json()
+    pid = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+    assert asking(port_teller, http=http).json() != parent
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_threads_do_not_mix_up_their_answers(provider: MisbehavingProvider) -> None:
+    http = BlockingHttp(5)
+
+    def ask(number: int) -> bool:
+        url = provider.url("userinfo" if number % 2 else "jwks")
+        return asking(url, http=http).status_code == (401 if number % 2 else 200)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(40)))
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with RawServer([reply(b'"through the proxy"')]) as proxy, RawServer([reply(b'"directly"')]) as server:
+        assert asking(server.url).json() == "directly"
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert asking("http://provider.example/x").json() == "through the proxy"
+        monkeypatch.setenv("no_proxy", HOST)
+        assert asking(server.url).json() == "directly"
+        monkeypatch.delenv("http_proxy")
+        monkeypatch.setenv("all_proxy", proxy.url)
+        assert asking("http://provider.example/x").json() == "through the proxy"
+
+
+def test_a_proxy_opens_a_tunnel_to_an_https_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light_clients: None
+) -> None:
+    with CertifiedServer(tmp_path, host="provider.example") as server, Tunnel(server) as proxy:
+        trusting = server.trusting
+        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.setenv("https_proxy", proxy.url)
+        assert asking("https://provider.example/x").json() == {}
+        assert proxy.asked == ["CONNECT provider.example:443 HTTP/1.1"]
+        with pytest.raises(ProviderUnreachable):  # the certificate counts in a tunnel too
+            asking("https://another.example/x")
+
+
+def test_a_lock_keeps_a_crowd_apart() -> None:
+    lock = BlockingHttp(5).lock()
+    inside = threading.Semaphore(1)
+    crowded: list[bool] = []
+
+    async def enter() -> None:
+        async with lock:
+            crowded.append(not inside.acquire(blocking=False))
+            linger()
+            inside.release()
+
+    def linger() -> None:
+        time.sleep(0.005)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: step(enter()), range(16)))
+    assert crowded == [False] * 16
+
+
+# Start
+
+
+@pytest.mark.parametrize(
+    ("forced", "settings", "warned"),
+    [
+        ("/pre", {"protect": ["/api"]}, True),
+        ("/pre", {}, False),  # everything needs a login, also below it
+        ("/pre", {"protect": ["/api"], "base_url": "https://app.example/pre"}, False),
+        (None, {"protect": ["/api"]}, False),
+        ("", {"protect": ["/api"]}, False),
+    ],
+)
+def test_a_mount_that_only_django_sees_is_warned_of(
+    configure: Configure,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    forced: str | None,
+    settings: Settings,
+    warned: bool,
+) -> None:
+    class WSGIHandler:
+        def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            raise NotImplementedError
+
+    django = SimpleNamespace(settings=SimpleNamespace(configured=True, FORCE_SCRIPT_NAME=forced))
+    monkeypatch.setitem(sys.modules, "django.conf", django)
+    WSGIAuthMiddleware(WSGIHandler(), configure(**settings))
+    assert not caplog.records  # an app that is none of Django's
+    WSGIHandler.__module__ = "django.core.handlers.wsgi"
+    WSGIAuthMiddleware(WSGIHandler(), configure(**settings))
+    assert bool(caplog.records) == warned
+    caplog.clear()
+    django.settings.configured = False
+    WSGIAuthMiddleware(WSGIHandler(), configure(**settings))
+    assert not caplog.records
+
+
+def test_without_django_there_is_nothing_to_ask(
+    configure: Configure, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "django.conf", raising=False)
+    wrapped(configure(protect=["/api"]), [])
+    assert not caplog.records
+
+
+def test_a_context_is_made_once_for_each_process(monkeypatch: pytest.MonkeyPatch, port_teller: str) -> None:
+    made: list[ssl.SSLContext] = []
+
+    def make() -> ssl.SSLContext:
+        made.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return made[-1]
+
+    pools: list[httpcore.ConnectionPool] = []
+
+    class Pool(httpcore.ConnectionPool):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            pools.append(self)
+
+    monkeypatch.setattr(httpx, "create_ssl_context", make)
+    monkeypatch.setattr(httpcore, "ConnectionPool", Pool)
+    http = BlockingHttp(5)
+    assert made == []  # not at construction, which may be before a fork
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: asking(port_teller, http=http), range(16)))
+    assert len(made) == len(pools) == 1
+    pools[0].close()
