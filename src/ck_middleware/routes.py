@@ -67,6 +67,7 @@ class Routes:
         self._transactions = transactions
         self._signature = signature
         self._logout_path = config.auth_prefix + "/logout"
+        self._after_logout_path = unquote(urlsplit(config.after_logout).path)
         self._below = config.auth_prefix.casefold() + "/"
         self._table: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {
             config.auth_prefix + "/login": {"GET": self.login},
@@ -137,7 +138,8 @@ class Routes:
         own = await self._is_own_post(request, user)
         if own is None and person and user.is_authenticated:
             return self._confirm(request, user, ())
-        if own is False or (own is None and user.is_authenticated):
+        # A program that says nothing is no browser: that sends Origin with a script's post, and a form asks for HTML.
+        if own is False:
             event(WARNING, "logout_refused", "logout refused: posted from another site")
             return pages.notice(403, "cross_site", person=person)
         # A cookie that another site's post did not carry must not be cleared by the answer to it.
@@ -156,7 +158,7 @@ class Routes:
 
     def returned_from_logout(self, request: Request, path: str) -> Response | None:
         """Coming back from the provider's log-out page, the address loses the state that we sent along."""
-        if request.method != "GET" or path != self._config.after_logout:
+        if request.method != "GET" or path != self._after_logout_path:
             return None
         state = self._signature.verify(_only(_fields(request.query), "state"), max_age=RETURN_LIFETIME)
         if state is None or not state.startswith("out."):
@@ -229,8 +231,7 @@ class Routes:
 
     def _acceptable(self, wanted: str, request: Request) -> str:
         """Where to go after login: a path on this origin that is not one of ours, judged again when it is used."""
-        path = return_path(wanted)
-        mount = self._site.mount(request)
+        path, mount = return_path(wanted), unquote(self._site.mount(request))
         if path is None or self.owns(unquote(urlsplit(path).path).removeprefix(mount)):
             return self._site.after_login(request)
         return path

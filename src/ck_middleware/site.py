@@ -33,8 +33,8 @@ class Site:
         self._after_login = config.after_login
 
     def mount(self, request: Request) -> str:
-        """What stands before the app's own paths in its public address."""
-        return self._mount or request.mount
+        """What stands before the app's own paths in its public address, quoted."""
+        return self._mount or quote(request.mount)
 
     def path(self, request: Request) -> str:
         """The path inside the app, whether or not the server left the mount in it."""
@@ -49,7 +49,7 @@ class Site:
         """
         if self._address is not None:
             return self._address
-        return self._loopback(request) + request.mount
+        return self._loopback(request) + quote(request.mount)
 
     def redirect_uri(self, request: Request) -> str:
         """What the provider sends people back to; the same text in both requests. Raises `HostUnknown`."""

@@ -52,7 +52,8 @@ class Transactions:
             room, places = room - size, places - 1
             if not began or room < 0 or places < 0:
                 dropped.append(self._attributes.clear(other))
-        return (self._attributes.set(name, value, max_age=int(self._lifetime)), *dropped)
+        # Each once: a name planted twice must not be cleared twice in one answer (RFC 6265, 4.1.1).
+        return (self._attributes.set(name, value, max_age=int(self._lifetime)), *dict.fromkeys(dropped))
 
     def find(self, state: str, header: bytes) -> Transaction | None:
         """The login that this browser began with `state`, however old, or `None`."""

@@ -81,11 +81,10 @@ def get_user(request: object) -> User:
         user = carrier.get(KEY) if isinstance(carrier, Mapping) else None
         if isinstance(user, User):
             return user
-    msg = (
+    raise AuthError(
         f"this {type(request).__name__} did not come through the middleware, so it has no user: "
         "wrap the app in ASGIAuthMiddleware or WSGIAuthMiddleware"
     )
-    raise AuthError(msg)
 
 
 def get_session(request: object) -> Never:

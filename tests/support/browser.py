@@ -40,7 +40,12 @@ class Browser:
     set_cookies: list[str] = field(default_factory=list)  # every Set-Cookie, in order
 
     def request(
-        self, method: str, target: str, headers: Mapping[str, str] | None = None, *, form: Mapping[str, str] | None = None
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        form: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request as a browser sends it; a header that is given takes the place of the browser's own."""
         usual = {"Host": urlsplit(self.origin).netloc, **NAVIGATION}

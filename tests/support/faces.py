@@ -83,14 +83,20 @@ class Asked:
 
 
 class Face(Protocol):
-    """A guarded app that tells whom it sees. `seen` is every path that reached it, `carriers` what it was called with."""
+    """A guarded app that tells whom it sees. `seen` is every path that reached it, `carriers` each scope or environ."""
 
     seen: list[str]
-    carriers: Sequence[MutableMapping[str, Any]]
+
+    @property
+    def carriers(self) -> Sequence[MutableMapping[str, Any]]: ...
 
     def ask(self, asked: Asked) -> Answer: ...
 
     def close(self) -> None: ...
+
+
+class Configure(Protocol):
+    def __call__(self, **settings: Unpack[Settings]) -> AuthConfig: ...
 
 
 class Guard(Protocol):
@@ -102,13 +108,17 @@ class Guard(Protocol):
 class WSGIFace:
     def __init__(self, config: AuthConfig, *, answer_headers: Headers | None = None) -> None:
         self.seen: list[str] = []
-        self.carriers: list[WSGIEnvironment] = []
+        self._carriers: list[WSGIEnvironment] = []
         self.app: WSGIApplication = WSGIAuthMiddleware(self._tell, config)
         self._headers = answer_headers or []
 
+    @property
+    def carriers(self) -> list[WSGIEnvironment]:
+        return self._carriers
+
     def _tell(self, environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterable[bytes]:
         self.seen.append(environ["PATH_INFO"])
-        self.carriers.append(environ)
+        self._carriers.append(environ)
         start_response("200 OK", [("Content-Type", "application/json"), *self._headers])
         return [_told(environ)]
 
@@ -150,16 +160,20 @@ class WSGIFace:
 class ASGIFace:
     def __init__(self, config: AuthConfig, runner: asyncio.Runner, *, answer_headers: Headers | None = None) -> None:
         self.seen: list[str] = []
-        self.carriers: list[Scope] = []
+        self._carriers: list[Scope] = []
         self.app: ASGIApp = ASGIAuthMiddleware(self._tell, config)
         self._runner = runner
         self._headers = answer_headers or []
+
+    @property
+    def carriers(self) -> list[Scope]:
+        return self._carriers
 
     async def _tell(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return
         self.seen.append(scope["path"])
-        self.carriers.append(scope)
+        self._carriers.append(scope)
         if scope["type"] == "websocket":
             await send({"type": "websocket.accept"})
             return
@@ -168,7 +182,7 @@ class ASGIFace:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": _told(scope)})
 
-    def scope(self, asked: Asked) -> Scope:
+    def scope(self, asked: Asked) -> dict[str, Any]:
         raw = asked.target.partition("?")[0].encode()
         return {
             "type": "http",

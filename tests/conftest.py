@@ -1,0 +1,136 @@
+"""Fixtures that every test may ask for, and the rule that in CI nothing is skipped."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Generator, Iterator
+from typing import TypeVar, Unpack
+
+import httpcore
+import httpx
+import pytest
+
+from ck_middleware import AuthConfig
+from ck_middleware.config import Settings
+from support.browser import Browser
+from support.clock import Clock
+from support.faces import ASGIFace, Configure, Face, Guard, Headers, WSGIFace
+from support.provider import Hub, MisbehavingProvider
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+SESSION_SECRET = "0123456789abcdef0123456789abcdef"
+SESSIONS: dict[str, Settings] = {"cookie": {}}  # every kind of session, and the settings that choose it
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _skips_fail_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _skips_fail_in_ci((yield))
+
+
+def _skips_fail_in_ci(report: Report) -> Report:
+    """In CI a test that was skipped proved nothing. An expected failure is reported as a skip too, and stays one."""
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is a failure in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[Hub]:
+    with Hub().running() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """The loop in which every app of the ASGI face lives."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def provider(hub: Hub) -> Iterator[MisbehavingProvider]:
+    with hub.provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def face_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=sorted(SESSIONS))
+def sessions(request: pytest.FixtureRequest) -> Settings:
+    """The settings that choose a kind of session."""
+    return SESSIONS[request.param]
+
+
+@pytest.fixture
+def configure(provider: MisbehavingProvider) -> Configure:
+    """The tests' provider's client, with other settings laid over."""
+
+    def make(**settings: Unpack[Settings]) -> AuthConfig:
+        usual: Settings = {"session_secret": SESSION_SECRET, **provider.settings}
+        return AuthConfig(**(usual | settings))
+
+    return make
+
+
+@pytest.fixture
+def guard(
+    face_name: str, sessions: Settings, configure: Configure, runner: asyncio.Runner, light_clients: None
+) -> Iterator[Guard]:
+    """Guarded apps on one face with one kind of session, made from one text."""
+    faces: list[Face] = []
+
+    def make(*, answer_headers: Headers | None = None, **settings: Unpack[Settings]) -> Face:
+        config = configure(**(sessions | settings))
+        if face_name == "wsgi":
+            faces.append(WSGIFace(config, answer_headers=answer_headers))
+        else:
+            faces.append(ASGIFace(config, runner, answer_headers=answer_headers))
+        return faces[-1]
+
+    yield make
+    for face in faces:
+        face.close()
+
+
+@pytest.fixture
+def face(guard: Guard) -> Face:
+    """The app as most tests meet it: everything needs a login."""
+    return guard()
+
+
+@pytest.fixture
+def browser(face: Face) -> Browser:
+    return Browser(face)
+
+
+@pytest.fixture
+def light_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """HTTP clients that need no certificates, as the provider is on loopback, and leave no socket open."""
+    pools: list[httpcore.ConnectionPool] = []
+
+    class Pool(httpcore.ConnectionPool):
+        def __init__(self, **settings: object) -> None:
+            super().__init__(**settings)  # type: ignore[arg-type]  # whatever the face says
+            pools.append(self)
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: context)
+    monkeypatch.setattr(httpcore, "ConnectionPool", Pool)
+    yield
+    for pool in pools:
+        pool.close()

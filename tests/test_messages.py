@@ -1,0 +1,29 @@
+"""What travels through the gate cannot be changed on the way."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from ck_middleware.messages import Pass, Request, Response
+from ck_middleware.user import ANONYMOUS
+from support.faces import PlainRequest
+
+
+def test_an_answer_is_final() -> None:
+    response = Response(200)
+    assert (response.headers, response.body, response.cookies) == ((), b"", ())
+    with pytest.raises(FrozenInstanceError):
+        response.status = 500  # type: ignore[misc]  # that is the point
+
+
+def test_who_passes_is_final() -> None:
+    passed = Pass(ANONYMOUS)
+    assert passed.cookies == ()
+    with pytest.raises(FrozenInstanceError):
+        passed.user = ANONYMOUS  # type: ignore[misc]  # that is the point
+
+
+def test_a_request_is_made_by_a_face_alone() -> None:
+    with pytest.raises(TypeError):
+        Request()  # type: ignore[abstract]  # that is the point
+    assert PlainRequest("/x").path == "/x"

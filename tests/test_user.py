@@ -1,0 +1,112 @@
+"""The person as the app meets them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from starlette.authentication import BaseUser
+
+from ck_middleware import AuthError, ConfigError, User, get_session, get_user
+from ck_middleware.user import ANONYMOUS, KEY
+
+
+def user(**claims: Any) -> User:
+    return User(json.dumps({"iss": "https://issuer.example", "sub": "ck_u_1"} | claims).encode())
+
+
+def test_somebody_logged_in_is_known_by_issuer_and_sub() -> None:
+    ada = user(name="Ada", email="ada@example.test")
+    assert ada.is_authenticated
+    assert (ada.issuer, ada.sub, ada.identity) == ("https://issuer.example", "ck_u_1", "ck_u_1")
+    assert (ada.name, ada.email) == ("Ada", "ada@example.test")
+
+
+def test_nobody_is_nobody() -> None:
+    assert not ANONYMOUS.is_authenticated
+    texts = (
+        ANONYMOUS.sub,
+        ANONYMOUS.issuer,
+        ANONYMOUS.name,
+        ANONYMOUS.email,
+        ANONYMOUS.display_name,
+        ANONYMOUS.identity,
+    )
+    assert set(texts) == {""}
+    assert dict(ANONYMOUS.claims) == {}
+
+
+@pytest.mark.parametrize(
+    ("claims", "greeted"),
+    [
+        ({"name": "Ada", "preferred_username": "ada", "email": "a@example.test"}, "Ada"),
+        ({"preferred_username": "ada", "email": "a@example.test"}, "ada"),
+        ({"email": "a@example.test"}, "a@example.test"),
+        ({}, "ck_u_1"),
+        ({"name": "", "email": None}, "ck_u_1"),
+        ({"name": ["Ada"], "preferred_username": 5}, "ck_u_1"),
+    ],
+)
+def test_there_is_always_something_to_greet_a_person_by(claims: dict[str, Any], greeted: str) -> None:
+    assert user(**claims).display_name == greeted
+
+
+@pytest.mark.parametrize("value", [None, 5, True, ["a"], {"a": "b"}])
+def test_a_claim_of_an_odd_kind_is_an_empty_text_and_still_a_claim(value: object) -> None:
+    odd = user(name=value, email=value)
+    assert (odd.name, odd.email) == ("", "")
+    assert odd.claims["name"] == value
+
+
+def test_claims_cannot_be_changed() -> None:
+    claims = user(name="Ada").claims
+    assert isinstance(claims, Mapping)
+    with pytest.raises(TypeError):
+        claims["name"] = "Mallory"  # type: ignore[index]  # that is the point
+    assert claims["name"] == "Ada"
+
+
+def test_two_requests_of_one_person_share_nothing_that_can_be_changed() -> None:
+    encoded = json.dumps({"sub": "a", "groups": ["staff"]}).encode()
+    User(encoded).claims["groups"].append("admin")
+    assert User(encoded).claims["groups"] == ["staff"]
+
+
+def test_a_user_is_what_starlette_calls_one() -> None:
+    assert isinstance(user(), BaseUser)
+    assert isinstance(ANONYMOUS, BaseUser)
+
+
+def test_a_user_shows_no_claim_but_the_pseudonym() -> None:
+    assert repr(user(name="Ada", email="ada@example.test")) == "<User ck_u_1>"
+    assert repr(ANONYMOUS) == "<User anonymous>"
+
+
+class Carrier:
+    def __init__(self, name: str, mapping: object) -> None:
+        setattr(self, name, mapping)
+
+
+@pytest.mark.parametrize("attribute", ["scope", "environ", "env", "META"])
+def test_the_user_is_found_in_any_request(attribute: str) -> None:
+    ada = user()
+    assert get_user(Carrier(attribute, {KEY: ada})) is ada
+    assert get_user({KEY: ada}) is ada
+
+
+def test_nobody_is_found_where_nobody_is_logged_in() -> None:
+    assert get_user({KEY: ANONYMOUS}) is ANONYMOUS
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{}, None, "text", {KEY: "ada"}, {KEY: {"sub": "ada"}}, Carrier("scope", None), Carrier("environ", {}), object()],
+)
+def test_a_request_that_did_not_come_through_has_no_user(request_: object) -> None:
+    with pytest.raises(AuthError, match="did not come through the middleware"):
+        get_user(request_)
+
+
+def test_sessions_to_look_into_need_a_later_version() -> None:
+    with pytest.raises(ConfigError, match="later version"):
+        get_session({KEY: user()})
