@@ -1,0 +1,213 @@
+"""This file is the house rules that no reader of one file can see: who imports whom, and what only one file does."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import ck_middleware
+
+PACKAGE = "ck_middleware"
+HOUSE = Path(ck_middleware.__file__).parent
+
+# Top to bottom. A file imports from the layers under its own; in the lowest also from its neighbours, in no circle.
+# The top is two kinds of program, which may use each other.
+LAYERS = (
+    {"__main__", "cli", "dev"},
+    {"__init__"},
+    {"asgi", "wsgi"},
+    {"gate"},
+    {"routes"},
+    {"pages", "provider"},
+    {"oidc", "sessions", "site"},
+    {"config", "transaction"},
+    {
+        "addresses",
+        "cookies",
+        "errors",
+        "headers",
+        "id_token",
+        "jose",
+        "log",
+        "messages",
+        "policy",
+        "ports",
+        "readers",
+        "seal",
+        "strict_json",
+        "user",
+    },
+)
+TOP, LOWEST = 0, len(LAYERS) - 1
+
+FILES = sorted(HOUSE.rglob("*.py"))
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 40
+
+
+def _name(file: Path) -> str:
+    """`gate` for gate.py, `dev.provider` for dev/provider.py."""
+    return ".".join(file.relative_to(HOUSE).with_suffix("").parts)
+
+
+def _layer(name: str) -> int:
+    room = name.split(".", maxsplit=1)[0]
+    floors = [floor for floor, rooms in enumerate(LAYERS) if room in rooms]
+    assert floors, f"{name}: give it a place in LAYERS"
+    return floors[0]
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"), file.name)
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every dotted name that the file imports, absolute, those for type checkers too."""
+    package = [PACKAGE, *file.relative_to(HOUSE).parts[:-1]]
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _rooms_used(file: Path) -> set[str]:
+    """The files of this package that the file imports from, named as `_name` names them."""
+    names = {_name(other) for other in FILES}
+    used = set()
+    for imported in _imports(file):
+        if not f"{imported}.".startswith(f"{PACKAGE}."):
+            continue
+        parts = imported.split(".")[1:]
+        spellings = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        candidates = [candidate for spelling in spellings for candidate in (spelling, f"{spelling}.__init__")]
+        used.add(next((candidate for candidate in candidates if candidate in names), "__init__"))
+    return used - {_name(file)}
+
+
+def _core() -> list[Path]:
+    return [file for file in FILES if _layer(_name(file)) > TOP]
+
+
+def _functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(_tree(file)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _handlers(file: Path) -> Iterator[ast.ExceptHandler]:
+    return (node for node in ast.walk(_tree(file)) if isinstance(node, ast.ExceptHandler))
+
+
+def _uses(file: Path, module: str) -> bool:
+    return any(f"{imported}.".startswith(f"{module}.") for imported in _imports(file))
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_imports_run_downward(file: Path) -> None:
+    own = _layer(_name(file))
+    neighbours = own in {TOP, LOWEST}
+    upward = {used for used in _rooms_used(file) if not (_layer(used) > own or (neighbours and _layer(used) == own))}
+    assert not upward, f"{_name(file)} imports {', '.join(sorted(upward))}"
+
+
+def test_imports_go_in_no_circle() -> None:
+    TopologicalSorter({_name(file): _rooms_used(file) for file in FILES}).prepare()
+
+
+def test_only_the_asgi_face_knows_a_loop() -> None:
+    loops = ("asyncio", "anyio", "trio")
+    assert {_name(file) for file in _core() if any(_uses(file, loop) for loop in loops)} <= {"asgi"}
+
+
+def test_only_the_wsgi_face_blocks() -> None:
+    blocking = ("threading", "time.sleep", "queue", "concurrent")
+    assert {_name(file) for file in _core() if any(_uses(file, module) for module in blocking)} <= {"wsgi"}
+    asleep = re.compile(r"\btime\.sleep\(")
+    assert [_name(file) for file in _core() if asleep.search(file.read_text("utf-8"))] == []
+
+
+def test_the_public_names_are_the_promise() -> None:
+    promise = {
+        "ASGIAuthMiddleware",
+        "AuthConfig",
+        "AuthError",
+        "ConfigError",
+        "User",
+        "WSGIAuthMiddleware",
+        "get_session",
+        "get_user",
+    }
+    assert set(ck_middleware.__all__) == promise
+    assert len(ck_middleware.__all__) == len(promise)
+    assert all(hasattr(ck_middleware, name) for name in promise)
+
+
+def test_nothing_else_of_the_package_is_public_at_its_top() -> None:
+    modules = {_name(file).split(".")[0] for file in FILES}
+    public = {name for name in vars(ck_middleware) if not name.startswith("_")}
+    assert public - modules == set(ck_middleware.__all__)
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_a_file_can_be_read_in_one_sitting(file: Path) -> None:
+    assert len(file.read_text("utf-8").splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_a_function_can_be_seen_at_once(file: Path) -> None:
+    lengths = {function.name: (function.end_lineno or 0) - function.lineno + 1 for function in _functions(file)}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_a_file_says_what_it_is(file: Path) -> None:
+    assert (ast.get_docstring(_tree(file)) or "").strip()
+
+
+@pytest.mark.parametrize("file", _core(), ids=_name)
+def test_no_error_is_swallowed(file: Path) -> None:
+    """A bare `except` stops a cancellation and a greenlet's exit; `except Exception: pass` hides a fault."""
+    assert [handler.lineno for handler in _handlers(file) if _swallows(handler)] == []
+
+
+def _swallows(handler: ast.ExceptHandler) -> bool:
+    caught = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
+    if handler.type is None or "BaseException" in caught:
+        return not isinstance(handler.body[-1], ast.Raise)
+    return "Exception" in caught and all(_is_nothing(statement) for statement in handler.body)
+
+
+def _is_nothing(statement: ast.stmt) -> bool:
+    returned = statement.value if isinstance(statement, ast.Return | ast.Expr) else None
+    nothing = returned is None or isinstance(returned, ast.Constant)
+    return isinstance(statement, ast.Pass | ast.Continue) or (isinstance(statement, ast.Return | ast.Expr) and nothing)
+
+
+def test_the_runtime_dependencies_are_five() -> None:
+    required = [line for line in importlib.metadata.requires("ck-middleware") or [] if "extra ==" not in line]
+    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in required}
+    assert names == {"cryptography", "httpx", "itsdangerous", "pyjwt", "starlette"}
+    assert len(required) == len(names)
+
+
+def test_the_files_import_no_more_than_those_five() -> None:
+    """What is installed by chance must not be leaned on."""
+    stdlib_or_ours = sys.stdlib_module_names | {PACKAGE}
+    allowed = {"cryptography", "httpx", "itsdangerous", "jwt", "starlette"}
+    # httpx is made of httpcore and cannot be without it; the demo has an extra of its own.
+    also = {"wsgi": {"httpcore"}, "cli": {"uvicorn"}, "dev": {"uvicorn"}}
+    for file in FILES:
+        foreign = {imported.split(".")[0] for imported in _imports(file)} - stdlib_or_ours
+        assert foreign <= allowed | also.get(_name(file).split(".")[0], set()), _name(file)
+
+
+def test_the_types_are_shipped() -> None:
+    assert (HOUSE / "py.typed").is_file()
