@@ -191,6 +191,21 @@ def _is_nothing(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Pass | ast.Continue) or (isinstance(statement, ast.Return | ast.Expr) and nothing)
 
 
+def test_no_pattern_holds_on_to_a_repeated_group() -> None:
+    """Before Python 3.11.5 such a pattern matches what it must not (gh-100061), and Debian 12 ships 3.11.2."""
+    possessive = re.compile(r"\)(?:[*+?]|\{[\d,]+\})\+")
+    held = [(_name(file), text) for file in FILES for text in _patterns(file) if possessive.search(text)]
+    assert held == []
+
+
+def _patterns(file: Path) -> Iterator[str]:
+    """Every text that is handed to the module `re`."""
+    for call in (node for node in ast.walk(_tree(file)) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", None) == "re":
+            texts = [node.value for node in ast.walk(call) if isinstance(node, ast.Constant)]
+            yield from (str(text) for text in texts if isinstance(text, str | bytes))
+
+
 def test_the_runtime_dependencies_are_five() -> None:
     required = [line for line in importlib.metadata.requires("ck-middleware") or [] if "extra ==" not in line]
     names = {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in required}

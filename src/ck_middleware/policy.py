@@ -17,7 +17,7 @@ LONGEST_REMEMBERED = 512  # characters of a path and its raw form; an app has fe
 
 # Flask, Falcon and Quart route `//api` as `/api`; Bottle drops what is not UTF-8 (servers make it U+FFFD); Starlette
 # forgives a final newline, hence fullmatch and `\Z`, never `$`; browsers read `\` as `/`; proxies resolve dot segments.
-_CANONICAL: Final = re.compile(r"(?:/(?!/|\.\.?(?:/|\Z))[^/\\\x00-\x1f\x7f\ufffd\ud800-\udfff]*+)++").fullmatch
+_CANONICAL: Final = re.compile(r"(?:/(?!/|\.\.?(?:/|\Z))[^/\\\x00-\x1f\x7f\ufffd\ud800-\udfff]*+)+").fullmatch
 
 _RAW: Final = re.compile(rb"/[^?#]*+").fullmatch
 _AFTER_PATH: Final = re.compile(r"[?#]")
