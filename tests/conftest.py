@@ -9,6 +9,8 @@ from typing import TypeVar, Unpack
 import httpcore
 import httpx
 import pytest
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from ck_middleware import AuthConfig
 from ck_middleware.config import Settings
@@ -16,6 +18,7 @@ from support.browser import Browser
 from support.clock import Clock
 from support.faces import ASGIFace, Configure, Face, Guard, Headers, WSGIFace
 from support.provider import Hub, MisbehavingProvider
+from support.serving import Server
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -134,3 +137,14 @@ def light_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for pool in pools:
         pool.close()
+
+
+@pytest.fixture
+def port_teller() -> Iterator[str]:
+    """The address of a server that tells from which port it is asked, which is to say over which connection."""
+    with Server(_telling_the_port) as server:
+        yield server.url
+
+
+async def _telling_the_port(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse(scope["client"][1], headers={"set-cookie": "planted=1"})(scope, receive, send)

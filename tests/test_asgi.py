@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -19,14 +18,12 @@ from starlette.types import Message, Receive, Scope, Send
 from ck_middleware import ASGIAuthMiddleware, get_user
 from ck_middleware.asgi import LoopHttp
 from ck_middleware.config import Settings
-from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
 from ck_middleware.gate import Gate
 from support.browser import Browser
-from support.certified import CertifiedServer, Tunnel
 from support.clock import Clock
 from support.faces import ASGIFace, Asked, Configure, answer_of
 from support.provider import MisbehavingProvider
-from support.serving import HOST, RawServer, Server
+from support.serving import RawServer
 
 HERE = [("Host", "localhost:8000")]
 OWN, FOREIGN = ("Origin", "http://localhost:8000"), ("Origin", "https://evil.example")
@@ -519,129 +516,7 @@ def test_a_crowd_asks_for_metadata_once(face: ASGIFace, provider: MisbehavingPro
     assert provider.count("discovery") == 1
 
 
-# How the provider is asked
-
-
-def asking(url: str, *, timeout: float = 5) -> httpx.Response:
-    """One question in a loop of its own."""
-
-    async def ask() -> httpx.Response:
-        http = LoopHttp(timeout)
-        try:
-            return await http.send(httpx.Request("GET", url))
-        finally:
-            await http.close()
-
-    return asyncio.run(ask())
-
-
-def reply(body: bytes = b"{}", *headers: bytes, status: bytes = b"200 OK") -> bytes:
-    head = [b"HTTP/1.1 " + status, b"Content-Type: application/json", b"Connection: close", *headers]
-    return b"\r\n".join([*head, b"Content-Length: %d" % len(body), b"", body])
-
-
-@pytest.mark.usefixtures("light_clients")
-def test_an_answer_is_its_status_media_type_and_body() -> None:
-    with RawServer([reply(b"\x1f\x8b", b"Content-Encoding: gzip", b"Set-Cookie: a=b", status=b"418 Teapot")]) as server:
-        response = asking(server.url)
-    assert (response.status_code, response.content) == (418, b"\x1f\x8b")  # nothing is unpacked
-    assert response.headers["content-type"] == "application/json"
-    assert "set-cookie" not in response.headers
-
-
-@pytest.mark.usefixtures("light_clients")
-@pytest.mark.parametrize("status", [b"301 X", b"302 X", b"303 X", b"307 X", b"308 X"])
-def test_no_redirect_is_followed(status: bytes) -> None:
-    with RawServer([reply()]) as elsewhere:
-        location = b"Location: " + elsewhere.url.encode()
-        with RawServer([reply(b"", location, status=status)]) as server:
-            assert asking(server.url).status_code == int(status[:3])
-        assert elsewhere.connections == 0
-
-
-@pytest.mark.usefixtures("light_clients")
-def test_a_provider_that_never_answers_is_not_waited_for() -> None:
-    with RawServer([b"x"], pause=60) as server, pytest.raises(ProviderUnreachable):
-        asking(server.url, timeout=0.2)
-
-
-@pytest.mark.usefixtures("light_clients")
-def test_a_provider_that_answers_a_byte_at_a_time_is_not_waited_for() -> None:
-    began = time.monotonic()
-    with (
-        RawServer([b"HTTP/1.1 200 OK\r\n\r\n", *[b"x"] * 100], pause=0.1) as server,
-        pytest.raises(ProviderUnreachable),
-    ):
-        asking(server.url, timeout=0.4)
-    assert time.monotonic() - began < 3
-
-
-@pytest.mark.usefixtures("light_clients")
-def test_an_answer_without_end_is_cut() -> None:
-    endless = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", *[b" " * (1 << 18)] * 9]
-    with RawServer(endless) as server, pytest.raises(ProviderFaulty):
-        asking(server.url)
-    with RawServer([reply(b" " * (1 << 20))]) as server:
-        assert len(asking(server.url).content) == 1 << 20
-
-
-@pytest.mark.usefixtures("light_clients")
-@pytest.mark.parametrize("pieces", [[], [b"SSH-2.0\r\n"], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"]])
-def test_an_answer_that_is_none_is_an_outage(pieces: list[bytes]) -> None:
-    with RawServer(pieces) as server, pytest.raises(ProviderUnreachable):
-        asking(server.url)
-
-
-@pytest.mark.usefixtures("light_clients")
-def test_nobody_there_is_an_outage() -> None:
-    with socket.create_server((HOST, 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(ProviderUnreachable):
-        asking(f"http://{HOST}:{port}")
-
-
-def test_a_certificate_that_nobody_knows_is_an_outage(tmp_path: Path) -> None:
-    with CertifiedServer(tmp_path) as server, pytest.raises(ProviderUnreachable):
-        asking(server.url)
-
-
-def test_a_certificate_of_another_host_is_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with CertifiedServer(tmp_path, host="other.example") as server:
-        trusting = server.trusting
-        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
-        with pytest.raises(ProviderUnreachable):
-            asking(server.url)
-
-
-def test_a_certificate_that_is_known_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with CertifiedServer(tmp_path) as server:
-        trusting = server.trusting
-        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
-        assert asking(server.url).json() == {}
-
-
-def test_a_proxy_opens_a_tunnel_to_an_https_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with CertifiedServer(tmp_path, host="provider.example") as server, Tunnel(server) as proxy:
-        trusting = server.trusting
-        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.setenv("https_proxy", proxy.url)
-        assert asking("https://provider.example/x").json() == {}
-        assert proxy.asked == ["CONNECT provider.example:443 HTTP/1.1"]
-        with pytest.raises(ProviderUnreachable):  # the certificate counts in a tunnel too
-            asking("https://another.example/x")
-
-
-async def _telling_the_port(scope: Scope, receive: Receive, send: Send) -> None:
-    await JSONResponse(scope["client"][1], headers={"set-cookie": "planted=1"})(scope, receive, send)
-
-
-@pytest.fixture
-def port_teller() -> Iterator[str]:
-    """The address of a server that tells from which port it is asked, which is to say over which connection."""
-    server = Server(_telling_the_port)
-    with server:
-        yield server.url
+# How the provider is asked: what both faces promise is in test_ports.py
 
 
 @pytest.mark.usefixtures("light_clients")
@@ -689,7 +564,7 @@ def test_each_loop_has_its_own_connections() -> None:
     async def ask(url: str) -> int:
         return (await http.send(httpx.Request("GET", url))).status_code
 
-    with RawServer([reply()]) as server:
+    with RawServer([b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"]) as server:
         assert asyncio.run(ask(server.url)) == 200
         assert asyncio.run(ask(server.url)) == 200
     asyncio.run(http.close())

@@ -392,6 +392,8 @@ def test_the_placeholders_of_the_guides_are_refused(text: str) -> None:
     assert "is a placeholder" in problem(session_secret=text)
     assert "is a placeholder" in problem(client_id="ck_your_client_id")
     assert "is a placeholder" in problem(client_secret="your_client_secret")
+    assert "is a placeholder" in problem(client_id="ck_...")
+    assert "is a placeholder" in problem(client_secret="...")
 
 
 @pytest.mark.parametrize("text", [" ck_1", "ck_1\n", "ck\x00", "ck_\u00e9", "\xa0"])
@@ -643,8 +645,11 @@ def test_public_entries_keep_theirs() -> None:
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        *[(path, 'does not begin with "/"') for path in ("api", "./api", "https://a.example/api", "*")],
-        *[(path, "looks like a pattern") for path in ("/api/*", "/a?", "/a#b", "/%61pi", "/users/<id>", "/users/{id}")],
+        *[(path, 'does not begin with "/"') for path in ("api", "./api", "https://a.example/api")],
+        *[
+            (path, "looks like a pattern")
+            for path in ("/api/*", "/a?", "/a#b", "/%61pi", "/users/<id>", "/users/{id}", "*", "^/api", '["/api"]')
+        ],
         *[(path, "can be read in two ways") for path in ("//", "//api", "/a//b", "/a/.", "/../a", "/a\\b", "/a\x00b")],
         *[(path, "can be read in two ways") for path in ("/a\ufffdb", "/a\udcffb", "/a\tb")],
     ],

@@ -1,8 +1,12 @@
 """Who comes in: every path, method and claim of a stranger, on both faces."""
 
 import secrets
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from ck_middleware import ASGIAuthMiddleware, AuthConfig, ConfigError, WSGIAuthMiddleware
 from ck_middleware.gate import Gate
@@ -318,7 +322,7 @@ def test_a_fault_of_the_app_is_not_ours(guard: Guard, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("middleware", [ASGIAuthMiddleware, WSGIAuthMiddleware])
 def test_settings_come_whole_or_as_keywords(
-    middleware: type[ASGIAuthMiddleware] | type[WSGIAuthMiddleware], monkeypatch: pytest.MonkeyPatch
+    middleware: type[ASGIAuthMiddleware | WSGIAuthMiddleware], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def app(*_: object) -> None:
         raise NotImplementedError
@@ -336,3 +340,28 @@ def test_settings_come_whole_or_as_keywords(
     assert callable(middleware(app, protect=["/x"]))  # type: ignore[arg-type]
     with pytest.raises(ConfigError):
         middleware(app, session_secret="short")  # type: ignore[arg-type]
+
+
+def test_a_wsgi_app_behind_the_asgi_face_is_refused_by_name() -> None:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        raise NotImplementedError
+
+    with pytest.raises(ConfigError) as caught:
+        ASGIAuthMiddleware(app)  # type: ignore[arg-type]  # the mistake that is meant
+    assert "WSGIAuthMiddleware" in caught.value.problems[0]
+
+
+def test_an_asgi_app_behind_the_wsgi_face_is_refused_by_name() -> None:
+    async def function(scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+    for app in (function, Starlette()):
+        with pytest.raises(ConfigError) as caught:
+            WSGIAuthMiddleware(app)  # type: ignore[arg-type]  # the mistake that is meant
+        assert "ASGIAuthMiddleware" in caught.value.problems[0]
+
+
+def test_settings_in_the_place_of_the_configuration_are_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ASGIAuthMiddleware(Starlette(), ["/api"])  # type: ignore[arg-type]  # the mistake that is meant
+    assert "AuthConfig" in caught.value.problems[0]

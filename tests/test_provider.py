@@ -44,7 +44,7 @@ from ck_middleware.errors import (
     TokenInvalid,
 )
 from ck_middleware.ports import LARGEST_ANSWER, Http, step
-from ck_middleware.provider import BELIEVED, COOLDOWN, FRESH, RETRY, Provider
+from ck_middleware.provider import BELIEVED, COOLDOWN, FRESH, RETRY, Provider, Snapshot
 from ck_middleware.transaction import Transaction, begin
 from ck_middleware.wsgi import BlockingHttp
 from support import forgery
@@ -368,6 +368,8 @@ REFUSED: dict[str, dict[str, Any]] = {
     "logout token": header_with(typ="logout+jwt"),
     "critical header": header_with(crit=["exp"]),
     "unknown key id": header_with(kid="unknown"),
+    "unknown key id, some keys nameless": header_with(kid="unknown")
+    | {"jwks": lambda jwks: {"keys": [*jwks["keys"], *forgery.without_kid(jwks)["keys"]]}},
     "too large": {"raw_id_token": lambda token: token + "A" * 20_000},
     "no token": {"raw_id_token": lambda token: "no token"},
     "other issuer": claims_with(iss="https://evil.example"),
@@ -847,6 +849,42 @@ def test_a_failed_fetch_leaves_the_known_keys_in_use(
     provider.faults.heal()
     assert client.log_in()["name"] == "Ada"
     assert provider.count("jwks") == 2
+
+
+# One fetched value
+
+
+class Counted:
+    """Something to fetch: another number each time, or a failure while it `is_down`."""
+
+    def __init__(self) -> None:
+        self.fetches = 0
+        self.is_down = False
+
+    async def fetch(self) -> tuple[int]:
+        self.fetches += 1
+        if self.is_down:
+            raise ProviderUnreachable("down")
+        return (self.fetches,)
+
+
+def test_who_saw_an_old_value_gets_the_newer_one_that_somebody_fetched(clients: Clients) -> None:
+    port, source = clients().port, Counted()
+    snapshot = Snapshot(source.fetch, port.http)
+    old = port.run(snapshot.get())
+    new = port.run(snapshot.replace(old))
+    assert (port.run(snapshot.replace(old)), port.run(snapshot.get()), source.fetches) == (new, new, 2)
+
+
+def test_a_failure_is_only_for_who_has_the_newest_value_already(clients: Clients) -> None:
+    port, source = clients().port, Counted()
+    snapshot = Snapshot(source.fetch, port.http)
+    old = port.run(snapshot.get())
+    new = port.run(snapshot.replace(old))
+    source.is_down = True
+    with pytest.raises(ProviderUnreachable):
+        port.run(snapshot.replace(new))
+    assert port.run(snapshot.replace(old)) == new
 
 
 # A crowd

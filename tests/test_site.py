@@ -116,6 +116,7 @@ def test_elsewhere_it_does_not(host: str) -> None:
         (NOWHERE, "http://localhost:9000", "localhost:8000", False),
         (NOWHERE, "http://127.0.0.1:8000", "localhost:8000", False),
         (NOWHERE, "https://evil.example", "evil.example", False),  # DNS rebinding
+        (NOWHERE, "http://localhost.evil.example", "localhost.evil.example", False),
         (NOWHERE, "null", "localhost:8000", False),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 import httpx
 from starlette.authentication import AuthCredentials
 
-from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
+from ck_middleware.errors import ConfigError, ProviderFaulty, ProviderUnreachable
 from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
 from ck_middleware.headers import with_cookies
 from ck_middleware.messages import Pass, Request, Response
@@ -36,6 +37,8 @@ class ASGIAuthMiddleware:
     """
 
     def __init__(self, app: ASGIApp, config: AuthConfig | None = None, **settings: Unpack[Settings]) -> None:
+        if _takes_two(app):
+            raise ConfigError([f"app: {type(app).__name__} is a WSGI app; wrap it in WSGIAuthMiddleware"])
         self.app = app
         config = configured(config, settings)
         self._http = LoopHttp(config.timeout)
@@ -72,6 +75,14 @@ class ASGIAuthMiddleware:
             await self.app(scope, receive, send)
         finally:
             await self._http.close()
+
+
+def _takes_two(app: object) -> bool:
+    """Whether an app is called as PEP 3333 says: with an environ, and a function to start the response."""
+    try:
+        return callable(app) and len(inspect.signature(app).parameters) == len(("environ", "start_response"))
+    except (TypeError, ValueError):
+        return False
 
 
 class ASGIRequest(Request):
@@ -158,7 +169,7 @@ class LoopHttp:
         self._making = LoopLock()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
+        host = request.url.netloc.decode()
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._exchange(request)

@@ -101,8 +101,20 @@ class Gate:
 
 def configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
     """The configuration of a middleware: given whole, or as keywords over the environment. Raises `ConfigError`."""
+    try:
+        return _configured(config, settings)
+    except ConfigError as exc:
+        # Some servers swallow what is raised while an app starts, and answer 500 from then on: the log has it at once.
+        for problem in exc.problems:
+            event(ERROR, "configuration", problem)
+        raise
+
+
+def _configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
     if config is None:
         return AuthConfig.from_env(**settings)
+    if not isinstance(config, AuthConfig):
+        raise ConfigError([f"config: is of type {type(config).__name__}; give an AuthConfig, and settings as keywords"])
     if settings:
         names = ", ".join(sorted(settings))
         raise ConfigError([f"config and keywords ({names}) were both given: put the keywords into the AuthConfig"])

@@ -98,8 +98,11 @@ class Provider:
 
     async def _fetch_metadata(self) -> oidc.Metadata:
         issuer = self._config.issuer
-        response = await self._http.send(oidc.discovery_request(issuer))
-        return oidc.read_discovery(response, issuer, self._given)
+        try:
+            response = await self._http.send(oidc.discovery_request(issuer))
+            return oidc.read_discovery(response, issuer, self._given)
+        except (ProviderFaulty, ProviderUnreachable) as exc:
+            raise type(exc)(f"{exc} (the provider asked is issuer, CONSENTKEYS_ISSUER: {issuer})") from exc
 
     async def _fetch_keys(self) -> tuple[jose.Key, ...]:
         request = oidc.keys_request(await self.metadata())

@@ -27,11 +27,12 @@ LATER: Final = "needs a later version of ck-middleware; this one has cookie sess
 
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
 _PLACEHOLDER: Final = re.compile(
-    r"<.*>|(?:(?:ck_)?your[-_ ]|change[-_]?me|change[-_]this|replace[-_](?:me|this|with)|django-insecure-).*",
+    r"<.*>|.*(?:\.\.\.|…)"
+    r"|(?:(?:ck_)?your[-_ ]|change[-_]?me|change[-_]this|replace[-_](?:me|this|with)|django-insecure-).*",
     re.IGNORECASE | re.DOTALL,
 )
 _CREDENTIAL: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # RFC 6749, appendix A.1, without white space at the ends
-_PATTERN: Final = re.compile(r"[*?#%<>{}]")
+_PATTERN: Final = re.compile(r"[*?#%<>{}^$\[\]\"']")
 PLAIN: Final = re.compile(r"[A-Za-z0-9/._~@:+-]*")  # spelled alike in an address and in a router's path
 
 P = ParamSpec("P")
@@ -201,11 +202,11 @@ def base_url(value: object) -> str:
 
 def _path(path: str) -> str:
     """Read a path as the app's router sees it, decoded."""
-    if not path.startswith("/"):
-        refuse(f'{path!r} does not begin with "/"; write it like /{path}')
     # A glob or a route pattern would match no request, and so silently protect nothing.
     if _PATTERN.search(path):
         refuse(f"{path!r} looks like a pattern; write the plain decoded path, for a prefix covers everything below it")
+    if not path.startswith("/"):
+        refuse(f'{path!r} does not begin with "/"; write it like /{path}')
     if not canonical(path):
         refuse(f"{path!r} can be read in two ways; write it without //, dot segments, \\ and control characters")
     return path

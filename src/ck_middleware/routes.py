@@ -101,7 +101,8 @@ class Routes:
             metadata = await self._provider.metadata()
         except LoginRefused as refusal:
             return self._refused(request, refusal, return_to)
-        event(INFO, "login_started", "login started")
+        elsewhere = self._site.elsewhere(request)
+        event(INFO, "login_started", "login started", **({"host": elsewhere} if elsewhere else {}))
         url = oidc.authorization_url(metadata, self._config, begun, _passed_on(query))
         return pages.redirect(url, cookies=self._transactions.keep(begun, request.cookies))
 

@@ -62,6 +62,14 @@ class Site:
         host = request.header("host")
         return bool(LOOPBACK.fullmatch(host)) and origin in {f"http://{host}", f"https://{host}"}
 
+    def elsewhere(self, request: Request) -> str:
+        """The `Host` of a request that came to another one than the settings say; empty when it did not.
+
+        A proxy may rewrite it. If none does, the login that begins here cannot be finished there, for want of a cookie.
+        """
+        host = request.header("host")
+        return "" if self._origin is None or self._origin.partition("://")[2] == host.lower() else host
+
     def login_url(self, request: Request, return_to: str) -> str:
         """Where to log in, and come back to `return_to`: a path on this origin."""
         return f"{self.mount(request)}{self._login_path}?{urlencode({'next': return_to})}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 import sys
@@ -15,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore  # httpx's own transport: used as such, since httpx has no bound on how long one whole answer may take
 import httpx
 
-from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
+from ck_middleware.errors import ConfigError, ProviderFaulty, ProviderUnreachable
 from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
 from ck_middleware.headers import with_cookies
 from ck_middleware.messages import Pass, Request, Response
@@ -53,6 +54,8 @@ class WSGIAuthMiddleware:
     """
 
     def __init__(self, app: WSGIApplication, config: AuthConfig | None = None, **settings: Unpack[Settings]) -> None:
+        if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004
+            raise ConfigError([f"app: {type(app).__name__} is an ASGI app; wrap it in ASGIAuthMiddleware"])
         self.app = app
         config = configured(config, settings)
         self._gate = Gate(config, BlockingHttp(config.timeout))
@@ -152,7 +155,7 @@ class BlockingHttp:
         self._making = threading.Lock()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
+        host = request.url.netloc.decode()
         try:
             return self._exchange(request)
         except (TimeoutError, httpcore.TimeoutException) as exc:
