@@ -402,14 +402,18 @@ async def call_asgi(app: ASGIApp, asked: Asked, headers: tuple[tuple[bytes, byte
         scope["raw_path"] = asked.raw_path
     messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
     sent: list[Message] = []
+    answered = asyncio.Event()
 
     async def receive() -> Message:
-        if not messages:
-            await asyncio.Event().wait()
-        return messages.pop()
+        if messages:
+            return messages.pop()
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            answered.set()
 
     await app(scope, receive, send)
     status: int = sent[0]["status"]
