@@ -32,7 +32,8 @@ from ck_middleware.cookies import Attributes, starting_with, values
         (b"a[]=1; s=1", [b"1"]),
         (b"S=1", []),
         (b"ss=1; xs=2; s2=3", []),
-        (b"s=1,s=2", [b"1,s=2"]),  # two fields as gunicorn joins them: one value, and none of ours
+        (b"s=1,s=2", [b"1", b"s=2"]),  # two fields as gunicorn joins them: two of ours
+        (b"s=1,a=2", [b"1"]),  # and here one of ours, before another's
         (b"a=1,s=2", []),
         (b";;;s=1;;", [b"1"]),
         (b"s=\xff\x00", [b"\xff\x00"]),

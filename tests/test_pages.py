@@ -148,10 +148,9 @@ def test_a_refusal_shows_its_code_and_reference_and_never_its_reason(kind: type[
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_a_refusal_that_trying_again_may_mend_has_a_link(kind: type[LoginRefused]) -> None:
+def test_every_refusal_has_a_way_to_try_again(kind: type[LoginRefused]) -> None:
     links = Outline(text(refused(kind, person=True))).all("a")
-    hopeless = {errors.HostUnknown, errors.SessionTooLarge}
-    assert [link["href"] for link in links] == ([] if kind in hopeless else ["/auth/login?next=%2F"])
+    assert [link["href"] for link in links] == ["/auth/login?next=%2F"]
 
 
 def test_each_refusal_has_a_code_of_its_own() -> None:

@@ -7,9 +7,12 @@ import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
+import httpx
+
 from ck_middleware.errors import Fault
 
 LAST_PORT: Final = 65535
+LONGEST_LABEL: Final = 63  # characters between two dots of a host (RFC 1035, 2.3.4)
 LONGEST: Final = 2048  # characters; more is no address that anyone registers
 
 _URL: Final = re.compile(
@@ -64,9 +67,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _host(host: str) -> str:
+    if any(len(label) > LONGEST_LABEL for label in host.split(".")):
+        raise Fault("has no valid host; write it like https://app.example.com")
     try:
+        if "xn--" in host:
+            httpx.URL(f"https://{host}/").host  # noqa: B018  # what it cannot decode, nobody can ask
         if host.startswith("["):
             return f"[{IPv6Address(host[1:-1])}]"
         return str(IPv4Address(host)) if _IPV4.fullmatch(host) else host
-    except AddressValueError:
+    except (AddressValueError, httpx.InvalidURL, UnicodeError):
         raise Fault("has no valid host; write it like https://app.example.com") from None

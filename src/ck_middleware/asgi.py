@@ -8,6 +8,7 @@ import os
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
+from weakref import WeakKeyDictionary
 
 import httpx
 from starlette.authentication import AuthCredentials
@@ -99,13 +100,10 @@ class ASGIRequest(Request):
         self.query = scope.get("query_string", b"")
         self._receive = receive
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.cookies = b""
-        for name, value in self._headers:
-            if name == b"cookie":
-                self.cookies = self.cookies + b"; " + value if self.cookies else value
-            elif len(name) == FORGEABLE and name.replace(b"_", b"-").lower() == b"remote-user":
-                # Some frameworks read it as the identity that a server has verified; only we have verified one.
-                self._headers = scope["headers"] = [pair for pair in self._headers if pair[0] != name]
+        self.cookies = b"; ".join([value for name, value in self._headers if name == b"cookie"])
+        # Some frameworks read it as the identity that a server has verified; only we have verified one.
+        if any(_is_forged(name) for name, _ in self._headers):
+            self._headers = scope["headers"] = [pair for pair in self._headers if not _is_forged(pair[0])]
 
     def header(self, name: str) -> str:
         wanted = name.encode("latin-1")
@@ -122,6 +120,10 @@ class ASGIRequest(Request):
             if len(body) > limit:
                 return None
         return body
+
+
+def _is_forged(name: bytes) -> bool:
+    return len(name) == FORGEABLE and name.replace(b"_", b"-").lower() == b"remote-user"
 
 
 async def _answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # as _deny
@@ -164,8 +166,8 @@ class LoopHttp:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout  # seconds, for one whole call
-        self._client: httpx.AsyncClient | None = None
-        self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._pid = os.getpid()
         self._making = LoopLock()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -177,12 +179,14 @@ class LoopHttp:
             raise ProviderUnreachable(f"{host} gave no whole answer within {self._timeout:g} seconds") from exc
         except httpx.TransportError as exc:
             raise ProviderUnreachable(f"{host} cannot be reached: {type(exc).__name__}") from exc
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise ProviderFaulty(f"{host} sends elsewhere, to what is no address") from exc
 
     def lock(self) -> LoopLock:
         return LoopLock()
 
     async def close(self) -> None:
-        client, self._client = self._client, None
+        client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 
@@ -194,36 +198,33 @@ class LoopHttp:
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
-                    raise ProviderFaulty(f"{request.url.host} answered with more than {LARGEST_ANSWER} bytes")
+                    raise ProviderFaulty(f"{request.url.netloc!r} answered with more than {LARGEST_ANSWER} bytes")
         finally:
             await response.aclose()
         return answer(response.status_code, response.headers, body)
 
     async def _own_client(self) -> httpx.AsyncClient:
-        # A client that was made before a fork, or in another loop, would mix up the answers of two workers.
-        home = (os.getpid(), asyncio.get_running_loop())
+        # A client of another loop, or from before a fork, would mix up the answers of two workers.
+        loop = asyncio.get_running_loop()
         async with self._making:  # or a crowd that comes first would make one each
-            if self._client is None or self._home != home:
+            if self._pid != os.getpid():
+                self._pid, self._clients = os.getpid(), WeakKeyDictionary()
+            if loop not in self._clients:
                 # Reading the certificates takes tens of milliseconds, in which nobody else would be served.
                 context = await asyncio.to_thread(httpx.create_ssl_context)
                 no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-                self._client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
-                self._home = home
-            return self._client
+                self._clients[loop] = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
+            return self._clients[loop]
 
 
 class LoopLock:
-    """An `asyncio.Lock` for whichever loop runs."""
+    """An `asyncio.Lock` for each loop that runs."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     async def __aenter__(self) -> None:
-        home = (os.getpid(), asyncio.get_running_loop())
-        if self._home != home:
-            self._home, self._lock = home, asyncio.Lock()
-        await self._lock.acquire()
+        await self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()).acquire()
 
     async def __aexit__(self, *exc: object) -> None:
-        self._lock.release()
+        self._locks[asyncio.get_running_loop()].release()

@@ -208,6 +208,11 @@ class AuthConfig:
         return self.origin + self.mount if self.origin else None
 
     @property
+    def client(self) -> str:
+        """Whose sessions these are: subs of another issuer or client are other people."""
+        return f"{self.issuer} {self.client_id}"
+
+    @property
     def secure(self) -> bool:
         """Whether the app is known to be served over https."""
         return self.origin is not None and self.origin.startswith("https:")

@@ -14,7 +14,15 @@ def values(header: bytes, name: bytes) -> list[bytes]:
     """Every value of the cookie called `name`. More than one means that somebody planted another."""
     if name not in header:
         return []
-    return [value for found, value in _pairs(header) if found == name]
+    found = [value for other, value in _pairs(header) if other == name]
+    return [part for value in found for part in _unjoined(value, name)]
+
+
+def _unjoined(value: bytes, name: bytes) -> list[bytes]:
+    """A value without what a WSGI server joined to it from another `Cookie` field; ours has no comma."""
+    own, comma, joined = value.partition(b",")
+    # A cookie of our name behind the comma may stand in another's value as well: it counts against us, never for us.
+    return [own, joined] if comma and name + b"=" in joined else [own]
 
 
 def starting_with(header: bytes, prefix: bytes) -> list[tuple[bytes, bytes]]:

@@ -44,7 +44,7 @@ class Gate:
         attributes = Attributes(secure=config.secure)
 
         def seal(purpose: str) -> Seal:
-            return Seal(config.session_secret, purpose=purpose, client=config.client_id)
+            return Seal(config.session_secret, purpose=purpose, client=config.client)
 
         self._site = Site(config)
         self._policy = Policy(protect=config.protect, public=config.public, api=config.api, mount=config.mount)
@@ -61,13 +61,13 @@ class Gate:
             provider=Provider(config, http),
             sessions=self._sessions,
             transactions=Transactions(seal("login"), attributes, lifetime=config.login_lifetime),
-            signature=Signature(config.session_secret, purpose="logout", client=config.client_id),
+            signature=Signature(config.session_secret, purpose="logout", client=config.client),
         )
 
     async def admit(self, request: Request) -> Pass | Response:
         """Never raises for anything that a stranger or the provider can send."""
         verdict = self._policy.judge(request.path, root_path=request.root_path, raw_path=request.raw_path)
-        if verdict is Verdict.REFUSED or (request.mount and not canonical(request.mount)):
+        if verdict is Verdict.REFUSED or not _is_mount(request.mount):
             return pages.notice(400, "path_refused", person=is_navigation(request))
         path = self._site.path(request)
         if self._routes.owns(path):
@@ -97,6 +97,11 @@ class Gate:
         headers = (CHALLENGE, ("HX-Redirect", login_url)) if request.header("hx-request") else (CHALLENGE,)
         members = {"error": "Authentication required", "login_url": login_url}
         return pages.data(401, members, headers=headers, cookies=cookies)
+
+
+def _is_mount(mount: str) -> bool:
+    """Whether what a server says is cut off can stand before a path. gunicorn lets a client choose it."""
+    return not mount or (canonical(mount) and not mount.endswith("/"))
 
 
 def configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
@@ -129,7 +134,7 @@ def failed(request: Request, exc: Exception) -> Response:
     reference = secrets.token_hex(6)
     places = " < ".join(f"{at.filename}:{at.lineno}" for at in reversed(traceback.extract_tb(exc.__traceback__)[-5:]))
     event(ERROR, "internal_error", "the guard failed", correlation_id=reference, kind=type(exc).__name__, at=places)
-    return pages.notice(500, "internal_error", person=is_navigation(request))
+    return pages.failed(person=is_navigation(request), reference=reference)
 
 
 def warn_of_invisible_mount(config: AuthConfig, where: str, mount: object) -> None:

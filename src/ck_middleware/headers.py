@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+# Rewritten here, or said to shared caches alone (RFC 9213).
+REPLACED = frozenset({"cache-control", "vary", "cdn-cache-control", "surrogate-control"})
+
 Headers = list[tuple[str, str]]
 
 
@@ -10,7 +13,7 @@ def with_cookies(headers: Iterable[tuple[str, str]], cookies: Sequence[str]) -> 
 
     Whatever the app said that is stricter stands.
     """
-    kept = [(name, value) for name, value in headers if name.lower() not in {"cache-control", "vary"}]
+    kept = [(name, value) for name, value in headers if name.lower() not in REPLACED]
     kept.append(("cache-control", _private(_all(headers, "cache-control"))))
     kept.append(("vary", _varying(_all(headers, "vary"))))
     return kept + [("set-cookie", cookie) for cookie in cookies]

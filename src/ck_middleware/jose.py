@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LARGEST_TOKEN = 16 * 1024  # characters
+LARGEST_NUMBER = 1400  # characters of `n` or `e`: RSA of 8192 bits
 MOST_KEYS = 100  # of a key set that are looked at
 SMALLEST_RSA = 2048  # bits (RFC 7518, 3.3)
 
@@ -72,6 +73,9 @@ def read_keys(document: dict[str, Any]) -> tuple[Key, ...]:
 
 def _verifies(fields: object) -> bool:
     if not isinstance(fields, dict) or not isinstance(fields.get("kid"), str | None):
+        return False
+    # A private key has no business here, and to read one, or a number beyond measure, costs seconds or minutes.
+    if "d" in fields or any(len(str(fields.get(number, ""))) > LARGEST_NUMBER for number in ("n", "e")):
         return False
     # An encryption key, or one with operations but not ours, is a decoy (RFC 7517, 4.2 and 4.3).
     operations = fields.get("key_ops", ["verify"])

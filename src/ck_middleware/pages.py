@@ -68,6 +68,7 @@ TEXTS: Final = {
     "base_url_missing": Text(
         "This address is not set up for signing in",
         "The app does not know that it is reached at this address. Its owner finds the setting to change in the log.",
+        "Try again",
     ),
     "login_expired": Text(
         "This sign-in cannot be finished",
@@ -89,6 +90,7 @@ TEXTS: Final = {
     "session_too_large": Text(
         "You could not be signed in",
         "There is more in your profile than this app can keep. Its owner finds the remedy in the log.",
+        "Try again",
     ),
     "provider_faulty": Text(
         "Signing in does not work right now", "The sign-in service gave an answer that cannot be used.", "Try again"
@@ -144,6 +146,14 @@ def notice(
     return data(status, {"error": text.title, "code": code}, headers=headers, cookies=cookies)
 
 
+def failed(*, person: bool, reference: str) -> Response:
+    """The guard itself has a fault. `reference` stands in the log."""
+    text = TEXTS["internal_error"]
+    if person:
+        return _html(500, _page(text, _small("internal_error", reference)))
+    return data(500, {"error": text.title, "code": "internal_error", "correlation_id": reference})
+
+
 def login_refused(
     refusal: LoginRefused, *, person: bool, reference: str, again: str, cookies: tuple[str, ...]
 ) -> Response:
@@ -154,8 +164,8 @@ def login_refused(
         members = {"error": text.title, "code": refusal.code, "correlation_id": reference, "login_url": again}
         return data(refusal.status, members, headers=headers, cookies=cookies)
     link = f'<p><a class="act" href="{escape(again)}">{escape(text.action)}</a></p>' if text.action else ""
-    small = f'<p class="small">Code {escape(refusal.code)}, reference {escape(reference)}</p>'
-    return _html(refusal.status, _page(text, link + small), headers=headers, cookies=cookies)
+    page = _page(text, link + _small(refusal.code, reference))
+    return _html(refusal.status, page, headers=headers, cookies=cookies)
 
 
 def confirm_logout(action: str, token: str, *, cookies: tuple[str, ...]) -> Response:
@@ -172,6 +182,10 @@ def signed_out(login_url: str, *, cookies: tuple[str, ...]) -> Response:
     text = TEXTS["signed_out"]
     link = f'<p><a class="act" href="{escape(login_url)}">{escape(text.action)}</a></p>'
     return _html(200, _page(text, link), cookies=cookies)
+
+
+def _small(code: str, reference: str) -> str:
+    return f'<p class="small">Code {escape(code)}, reference {escape(reference)}</p>'
 
 
 def _page(text: Text, rest: str = "") -> str:

@@ -31,7 +31,8 @@ class Http(Protocol):
 
 def answer(status: int, headers: httpx.Headers, body: bytes) -> httpx.Response:
     """A provider's answer as the protocol reads it: of its headers the media type alone, so nothing is unpacked."""
-    return httpx.Response(status, headers={"Content-Type": headers.get("Content-Type", "")}, content=body)
+    media_type = headers.get("Content-Type", "")
+    return httpx.Response(status, headers={"Content-Type": media_type if media_type.isascii() else ""}, content=body)
 
 
 def step(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FRESH = 3600  # seconds that metadata and keys are used without asking again
 BELIEVED = 24 * 3600  # seconds that they are used while the provider cannot be asked
 RETRY = 60  # seconds between attempts to replace what is no longer fresh
+PATIENCE = 3  # failures in a row before there is a pause between attempts
+LONGEST_PAUSE = 5  # seconds; a second more for each further failure
 COOLDOWN = 30  # seconds without another fetch after one that did not find the key of a token
 
 T = TypeVar("T")
@@ -121,7 +123,8 @@ class Snapshot(Generic[T]):
         self._lock = http.lock()
         self._value: T | None = None
         self._fetched = self._retry = float("-inf")  # on the monotonic clock
-        self._attempts = 0
+        self._pause = float("-inf")
+        self._attempts = self._failures = 0
         self._failure: ProviderFaulty | ProviderUnreachable | None = None
 
     async def get(self) -> T:
@@ -146,13 +149,18 @@ class Snapshot(Generic[T]):
             if self._attempts == attempts and (self._value is None or self._value is seen):
                 await self._ask()
             if self._value is None or (self._value is seen and self._failure):
-                raise self._failure or ProviderUnreachable("the provider has not been asked")
+                failure = self._failure or ProviderUnreachable("the provider has not been asked")
+                raise failure.with_traceback(None)  # raised often: what it carries must not grow
             return self._value
 
     async def _ask(self) -> None:
+        if time.monotonic() < self._pause:
+            return  # the failure of a moment ago stands
         try:
             self._value, self._failure = await self._fetch(), None
-            self._fetched = time.monotonic()
+            self._fetched, self._failures = time.monotonic(), 0
         except (ProviderFaulty, ProviderUnreachable) as exc:
-            self._failure = exc
+            self._failure, self._failures = exc, self._failures + 1
+            # Strangers can begin logins as fast as they like, and a provider in trouble must not be asked as often.
+            self._pause = time.monotonic() + min(LONGEST_PAUSE, max(0, self._failures - PATIENCE))
         self._attempts += 1

@@ -27,8 +27,8 @@ LATER: Final = "needs a later version of ck-middleware; this one has cookie sess
 
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
 _PLACEHOLDER: Final = re.compile(
-    r"<.*>|.*(?:\.\.\.|…)"
-    r"|(?:(?:ck_)?your[-_ ]|change[-_]?me|change[-_]this|replace[-_](?:me|this|with)|django-insecure-).*",
+    r"<.*>|\$\{.*\}|.*(?:\.\.\.|…)|.*change[-_ ]?(?:me|this).*"
+    r"|(?:(?:ck_)?your[-_ ]|replace[-_](?:me|this|with)|django-insecure-).*",
     re.IGNORECASE | re.DOTALL,
 )
 _CREDENTIAL: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # RFC 6749, appendix A.1, without white space at the ends

@@ -39,7 +39,7 @@ class Site:
     def path(self, request: Request) -> str:
         """The path inside the app, whether or not the server left the mount in it."""
         path = local_path(request.path, request.root_path)
-        return path if request.root_path else local_path(path, self._mount)
+        return path if request.mount else local_path(path, self._mount)
 
     def address(self, request: Request) -> str:
         """The public address of the app, without a trailing slash.

@@ -92,7 +92,8 @@ class WSGIRequest(Request):
 
     def __init__(self, environ: WSGIEnvironment) -> None:
         self._environ = environ
-        self.is_websocket = False
+        # Some WSGI servers carry WebSockets too, and a handshake is judged as one wherever it arrives.
+        self.is_websocket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         self.method = environ["REQUEST_METHOD"]
         self.path = _decoded(environ.get("PATH_INFO", ""))
         self.raw_path = None
@@ -160,7 +161,7 @@ class BlockingHttp:
             return self._exchange(request)
         except (TimeoutError, httpcore.TimeoutException) as exc:
             raise ProviderUnreachable(f"{host} gave no whole answer within {self._timeout:g} seconds") from exc
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as exc:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError, UnicodeError) as exc:
             raise ProviderUnreachable(f"{host} cannot be reached: {type(exc).__name__}") from exc
 
     def lock(self) -> BlockingLock:
@@ -183,7 +184,7 @@ class BlockingHttp:
             for chunk in response.iter_stream():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
-                    raise ProviderFaulty(f"{request.url.host} answered with more than {LARGEST_ANSWER} bytes")
+                    raise ProviderFaulty(f"{request.url.netloc!r} answered with more than {LARGEST_ANSWER} bytes")
         finally:
             response.close()
         return answer(response.status, httpx.Headers(response.headers), body)
