@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from ck_middleware import ASGIAuthMiddleware, get_user
-from ck_middleware.asgi import LoopHttp
 from ck_middleware.config import Settings
 from ck_middleware.gate import Gate
+from ck_middleware.looping import LoopHttp
 from support.browser import Browser
 from support.clock import Clock
 from support.faces import ASGIFace, Asked, Configure, answer_of

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from ck_middleware.asgi import LoopHttp
+from ck_middleware.blocking import BlockingHttp
 from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
+from ck_middleware.looping import LoopHttp
 from ck_middleware.ports import step
-from ck_middleware.wsgi import BlockingHttp
 from support.certified import CertifiedServer, Tunnel
 from support.serving import HOST, RawServer
 

@@ -33,7 +33,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from ck_middleware import oidc
-from ck_middleware.asgi import LoopHttp
+from ck_middleware.blocking import BlockingHttp
 from ck_middleware.config import AuthConfig, Settings
 from ck_middleware.errors import (
     ClientRefused,
@@ -43,10 +43,11 @@ from ck_middleware.errors import (
     ProviderUnreachable,
     TokenInvalid,
 )
+from ck_middleware.looping import LoopHttp
 from ck_middleware.ports import LARGEST_ANSWER, Http, step
-from ck_middleware.provider import BELIEVED, COOLDOWN, FRESH, RETRY, Provider, Snapshot
+from ck_middleware.provider import COOLDOWN, Provider
+from ck_middleware.snapshot import BELIEVED, FRESH, RETRY, Snapshot
 from ck_middleware.transaction import Transaction, begin
-from ck_middleware.wsgi import BlockingHttp
 from support import forgery
 from support.browser import at_provider, query_of
 from support.faces import Configure
@@ -137,8 +138,10 @@ class Client:
         self.provider = Provider(config, port.http)
 
     def redeem(self) -> Coroutine[Any, Any, Claims]:
-        transaction, code = self.arrival()
-        return self.provider.redeem(transaction, code)
+        return self._claims(*self.arrival())
+
+    async def _claims(self, transaction: Transaction, code: str) -> Claims:
+        return (await self.provider.redeem(transaction, code)).claims
 
     def arrival(self) -> tuple[Transaction, str]:
         """Somebody who has just been at the provider: what was asked for them, and the code they bring."""
@@ -210,7 +213,8 @@ class Hours:
 @pytest.fixture
 def hours(monkeypatch: pytest.MonkeyPatch) -> Hours:
     hours = Hours()
-    monkeypatch.setattr("ck_middleware.provider.time", hours)
+    for module in ("provider", "snapshot"):
+        monkeypatch.setattr(f"ck_middleware.{module}.time", hours)
     return hours
 
 
@@ -340,7 +344,7 @@ def test_a_wrong_secret_is_told_apart_from_a_wrong_code(
         clients(client_secret="wrong").log_in()
     client = clients()
     transaction, code = client.arrival()
-    assert client.port.run(client.provider.redeem(transaction, code))
+    assert client.port.run(client.provider.redeem(transaction, code)).claims
     with pytest.raises(CodeRefused):
         client.port.run(client.provider.redeem(transaction, code))
 

@@ -21,8 +21,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from ck_middleware.blocking import BlockingHttp
 from ck_middleware.ports import step
-from ck_middleware.wsgi import BlockingHttp
 from support.apps.telling import MALLORY
 from support.provider import Hub, MisbehavingProvider
 from support.servers import PATIENCE, Running, Visitor, serve, told

@@ -20,10 +20,10 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from ck_middleware import AuthConfig, WSGIAuthMiddleware, get_user
+from ck_middleware.blocking import BlockingHttp
 from ck_middleware.config import Settings
 from ck_middleware.errors import ProviderUnreachable
 from ck_middleware.ports import step
-from ck_middleware.wsgi import BlockingHttp
 from support.browser import Browser
 from support.clock import Clock
 from support.faces import Asked, Configure, WSGIFace
@@ -319,7 +319,7 @@ def test_time_that_is_up_before_the_next_piece_is_asked_for_is_up(port_teller: s
     moments = itertools.chain([0.0], itertools.repeat(100.0))
     clock = SimpleNamespace(monotonic=lambda: next(moments))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ck_middleware.wsgi.time", clock)  # the tests' own servers keep the real one
+        patch.setattr("ck_middleware.blocking.time", clock)  # the tests' own servers keep the real one
         with pytest.raises(ProviderUnreachable):
             asking(port_teller)
 

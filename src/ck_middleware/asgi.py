@@ -1,28 +1,30 @@
-"""This file is the ASGI face: it reads the scope, awaits the core, and is the only one that knows an event loop."""
+"""This file is the ASGI face: it reads the scope, and awaits the core."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import os
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+import math
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
-from weakref import WeakKeyDictionary
 
-import httpx
 from starlette.authentication import AuthCredentials
 
-from ck_middleware.errors import ConfigError, ProviderFaulty, ProviderUnreachable
+from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
 from ck_middleware.headers import with_cookies
+from ck_middleware.live import Connection, Live
+from ck_middleware.looping import LoopHttp, LoopRuntime
 from ck_middleware.messages import Pass, Request, Response
-from ck_middleware.ports import LARGEST_ANSWER, answer
+from ck_middleware.session import KEY as SESSION
+from ck_middleware.session import AsyncSession
 from ck_middleware.user import KEY
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ck_middleware.admin import SessionInfo
     from ck_middleware.config import AuthConfig, Settings
 
 LOGGED_IN = AuthCredentials(["authenticated"])
@@ -43,7 +45,8 @@ class ASGIAuthMiddleware:
         self.app = app
         config = configured(config, settings)
         self._http = LoopHttp(config.timeout)
-        self._gate = Gate(config, self._http)
+        self._gate = Gate(config, self._http, LoopRuntime())
+        self._live = Live(self._gate.vault, idle=config.idle_timeout)
         root_path = getattr(app, "root_path", None)
         if isinstance(root_path, str) and not Path(root_path).is_dir():  # Quart calls the app's folder by this name
             warn_of_invisible_mount(config, f"root_path of {type(app).__name__}", root_path)
@@ -62,8 +65,45 @@ class ASGIAuthMiddleware:
             await (_deny if request.is_websocket else _answer)(outcome, scope, receive, send)
             return
         scope["user"] = scope[KEY] = outcome.user
+        scope[SESSION] = AsyncSession(outcome.session) if outcome.session else None
         scope["auth"] = LOGGED_IN if outcome.user.is_authenticated else NOT_LOGGED_IN
-        await self.app(scope, receive, _setting(outcome.cookies, send) if outcome.cookies else send)
+        if outcome.cookies:
+            send = _setting(outcome.cookies, send)
+        if not outcome.user.is_authenticated:
+            await self.app(scope, receive, send)
+        elif request.is_websocket:
+            await self._talk(outcome, scope, receive, send)
+        else:
+            connection = _connection(outcome, math.inf)
+            if outcome.session:
+                send = _noting(connection, send)
+            await self._live.run(self.app(scope, receive, send), connection)
+
+    async def _talk(self, outcome: Pass, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket, for as long as its session lasts. Whatever it carries is use of the session."""
+        connection, over = _connection(outcome, time.time()), False
+
+        async def receiving() -> Message:
+            nonlocal over
+            message = await receive()
+            connection.used, over = time.time(), over or message["type"] == "websocket.disconnect"
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal over
+            connection.used, over = time.time(), over or message["type"] == "websocket.close"
+            await send(message)
+
+        if not await self._live.run(self.app(scope, receiving, sending), connection) and not over:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "the session has ended"})
+
+    async def sessions(self, *, sub: str) -> list[SessionInfo]:
+        """The stored sessions of a person. Raises `ConfigError` without a store, `AuthError` when it is down."""
+        return await self._gate.admin.sessions(sub)
+
+    async def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int:
+        """End the stored sessions of a person, or of the provider's session `sid`, on every machine. How many."""
+        return await self._gate.admin.end_sessions(sub=sub, sid=sid)
 
     async def _admit(self, request: ASGIRequest) -> Pass | Response:
         try:
@@ -76,6 +116,14 @@ class ASGIAuthMiddleware:
             await self.app(scope, receive, send)
         finally:
             await self._http.close()
+            if self._gate.vault is not None:
+                with suppress(StoreUnavailable):  # the log has it, and the server ends all the same
+                    await self._gate.vault.close()
+
+
+def _connection(outcome: Pass, used: float) -> Connection:
+    name, stands = (outcome.session.name, outcome.session.stands) if outcome.session else (None, None)
+    return Connection(outcome.ends_at, name, used, time.time(), stands=stands)
 
 
 def _takes_two(app: object) -> bool:
@@ -84,6 +132,17 @@ def _takes_two(app: object) -> bool:
         return callable(app) and len(inspect.signature(app).parameters) == len(("environ", "start_response"))
     except (TypeError, ValueError):
         return False
+
+
+def _noting(connection: Connection, send: Send) -> Send:
+    """A `send` that tells when the response begins: until then a request is at work, and may itself end the session."""
+    connection.may_end = False
+
+    async def sending(message: Message) -> None:
+        connection.may_end = True
+        await send(message)
+
+    return sending
 
 
 class ASGIRequest(Request):
@@ -159,72 +218,3 @@ def _setting(cookies: tuple[str, ...], send: Send) -> Send:
         await send(message)
 
     return sending
-
-
-class LoopHttp:
-    """The provider is asked without blocking the loop. One client for each process and loop, made when first needed."""
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout  # seconds, for one whole call
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
-        self._pid = os.getpid()
-        self._making = LoopLock()
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.netloc.decode()
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._exchange(request)
-        except (TimeoutError, httpx.TimeoutException) as exc:
-            raise ProviderUnreachable(f"{host} gave no whole answer within {self._timeout:g} seconds") from exc
-        except httpx.TransportError as exc:
-            raise ProviderUnreachable(f"{host} cannot be reached: {type(exc).__name__}") from exc
-        except (httpx.InvalidURL, UnicodeError) as exc:
-            raise ProviderFaulty(f"{host} sends elsewhere, to what is no address") from exc
-
-    def lock(self) -> LoopLock:
-        return LoopLock()
-
-    async def close(self) -> None:
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-
-    async def _exchange(self, request: httpx.Request) -> httpx.Response:
-        client = await self._own_client()
-        response = await client.send(request, stream=True)
-        try:
-            body = b""
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    raise ProviderFaulty(f"{request.url.netloc!r} answered with more than {LARGEST_ANSWER} bytes")
-        finally:
-            await response.aclose()
-        return answer(response.status_code, response.headers, body)
-
-    async def _own_client(self) -> httpx.AsyncClient:
-        # A client of another loop, or from before a fork, would mix up the answers of two workers.
-        loop = asyncio.get_running_loop()
-        async with self._making:  # or a crowd that comes first would make one each
-            if self._pid != os.getpid():
-                self._pid, self._clients = os.getpid(), WeakKeyDictionary()
-            if loop not in self._clients:
-                # Reading the certificates takes tens of milliseconds, in which nobody else would be served.
-                context = await asyncio.to_thread(httpx.create_ssl_context)
-                no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-                self._clients[loop] = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
-            return self._clients[loop]
-
-
-class LoopLock:
-    """An `asyncio.Lock` for each loop that runs."""
-
-    def __init__(self) -> None:
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-
-    async def __aenter__(self) -> None:
-        await self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()).acquire()
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._locks[asyncio.get_running_loop()].release()

@@ -2,16 +2,19 @@
 
     AuthError
      |- ConfigError             the settings are wrong; raised once, at construction
+     |- StoreUnavailable        503  the store of sessions cannot be asked
      |- LoginRefused            a login that does not end in a session; `code` and `status` say why
          |- HostUnknown             400  the address of the app is not known, so nobody can be sent back to it
          |- LoginUnfinished         400  nothing here began this login, or it is too old
          |- CallbackInvalid         400  what came back through the browser is not an answer to what was asked
          |- CodeRefused             400  the provider no longer accepts the authorization code
          |- TokenInvalid            400  the ID token or the userinfo does not prove who this is
+             |- KeyUnknown              400  no key of the provider is called what the token says
          |- ConsentDenied           403  the person, or the provider for them, said no
          |- SessionTooLarge         502  the claims do not fit one cookie
          |- ProviderFaulty          502  the provider answered, but not as it must
              |- ClientRefused           502  the provider does not accept our client credentials
+             |- AccessRefused           502  userinfo does not accept the access token
          |- ProviderUnreachable     503  the provider did not answer
 
 The text of an exception is for the log alone. A browser reads `code`, which is a constant of the class.
@@ -35,6 +38,13 @@ class ConfigError(AuthError):
 
 class Fault(ValueError):
     """What is wrong with one setting; `args` are sentences without its name. A `ConfigError` gathers them."""
+
+
+class StoreUnavailable(AuthError):
+    """The store cannot be asked, so nobody knows who is logged in: 503, and neither let in nor sent to log in."""
+
+    code = "store_unavailable"
+    status = 503
 
 
 class LoginRefused(AuthError):
@@ -64,6 +74,10 @@ class TokenInvalid(LoginRefused):
     code = "token_invalid"
 
 
+class KeyUnknown(TokenInvalid):
+    pass
+
+
 class ConsentDenied(LoginRefused):
     code = "access_denied"
     status = 403
@@ -81,6 +95,10 @@ class ProviderFaulty(LoginRefused):
 
 class ClientRefused(ProviderFaulty):
     code = "client_refused"
+
+
+class AccessRefused(ProviderFaulty):
+    pass
 
 
 class ProviderUnreachable(LoginRefused):

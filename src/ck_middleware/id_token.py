@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OLDEST = 600  # seconds since it was issued, at login; it comes straight from the token endpoint
 LONGEST_SUB = 255  # ASCII characters (OpenID Connect Core, 2)
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LATEST = 1 << 40  # seconds since the epoch; a time beyond it is no time
 
 # The hash that belongs to an algorithm, for `at_hash` (OpenID Connect Core, 3.1.3.6).
@@ -49,6 +50,52 @@ def read_claims(payload: bytes, expected: Expected) -> dict[str, Any]:
     _check_nonce(claims.get("nonce"), expected)
     _check_access_token_hash(claims.get("at_hash"), expected)
     return claims
+
+
+def read_refreshed(payload: bytes, expected: Expected, *, sub: str, auth_time: float | None) -> None:
+    """Check a new ID token that came with a refresh (OpenID Connect Core, 12.2). Raises `TokenInvalid`."""
+    claims = read_claims(payload, expected)
+    if not sub or claims["sub"] != sub:
+        raise TokenInvalid("the refreshed ID token is about another person")
+    if auth_time is not None and claims.get("auth_time", auth_time) != auth_time:
+        raise TokenInvalid("the refreshed ID token is of another login: its auth_time changed")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut:
+    """Whose sessions end: those of the provider's session `sid` if there is one, else all of `sub`."""
+
+    issuer: str
+    sub: str | None
+    sid: str | None
+    jti: str
+
+
+def read_logout(payload: bytes, issuer: str, client_id: str, leeway: float) -> LoggedOut:
+    """Read a logout token whose signature has been verified (Back-Channel Logout 1.0, 2.6). Raises `TokenInvalid`."""
+    try:
+        claims = read_object(payload)
+    except ValueError as exc:
+        raise TokenInvalid(f"the logout token {exc}") from exc
+    _check_issuer(claims.get("iss"), issuer)
+    _check_audience(claims.get("aud"), claims.get("azp"), client_id)
+    _check_times(claims, leeway)
+    if "nonce" in claims:  # rule 7: so that no ID token passes for a logout token
+        raise TokenInvalid("the logout token has a nonce")
+    events = claims.get("events")
+    if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):  # rule 6
+        raise TokenInvalid("the logout token has no back-channel logout event")
+    sub, sid, jti = (_text_or_none(claims, name) for name in ("sub", "sid", "jti"))
+    if jti is None or (sub is None and sid is None):  # rule 5, and 2.4
+        raise TokenInvalid("the logout token lacks jti, or both sub and sid")
+    return LoggedOut(issuer, sub, sid, jti)
+
+
+def _text_or_none(claims: dict[str, Any], name: str) -> str | None:
+    value = claims.get(name)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise TokenInvalid(f"{name} of the logout token is no text")
+    return value
 
 
 def _check_issuer(issuer: object, expected: str) -> None:

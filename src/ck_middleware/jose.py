@@ -34,7 +34,8 @@ ALGORITHMS: Final[dict[str, tuple[str, str | None]]] = {
     "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"),
 }
-TYPES = frozenset({"jwt", "id_token+jwt", "application/jwt", "application/id_token+jwt"})
+ID_TOKEN = frozenset({"jwt", "id_token+jwt", "application/jwt", "application/id_token+jwt"})  # values of `typ`
+LOGOUT_TOKEN = frozenset({"jwt", "logout+jwt", "application/jwt", "application/logout+jwt"})
 JWS = jwt.PyJWS(options={"enforce_minimum_key_length": False})  # ours is stricter, and says which key
 
 
@@ -82,25 +83,25 @@ def _verifies(fields: object) -> bool:
     return fields.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
 
 
-def read_header(token: str, *, algorithms: Sequence[str]) -> Header:
+def read_header(token: str, *, algorithms: Sequence[str], types: frozenset[str] = ID_TOKEN) -> Header:
     """The header of a compact JWS. Raises `TokenInvalid`, with the reason, when no key may even be tried."""
     shaped = token.isascii() and token.count(".") == 2  # noqa: PLR2004  # header.payload.signature
     if not shaped or len(token) > LARGEST_TOKEN:
-        raise TokenInvalid("the ID token is not a signed JWT of a reasonable size")
+        raise TokenInvalid("the token is not a signed JWT of a reasonable size")
     try:
         header = read_object(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
     except ValueError as exc:
-        raise TokenInvalid("the header of the ID token is not a JSON object without duplicates") from exc
+        raise TokenInvalid("the header of the token is not a JSON object without duplicates") from exc
     algorithm, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     # The algorithm is ours to choose, never the token's: `none` and HMAC with a public key end here (RFC 8725, 3.1).
     if algorithm not in algorithms or algorithm not in ALGORITHMS:
-        raise TokenInvalid(f"the ID token is signed with alg={algorithm!r}; id_token_algorithms allows {algorithms}")
+        raise TokenInvalid(f"the token is signed with alg={algorithm!r}; id_token_algorithms allows {algorithms}")
     if "crit" in header or "b64" in header:  # RFC 7515, 4.1.11: what is critical and not understood is refused
-        raise TokenInvalid("the ID token has critical header members")
-    if not isinstance(typ, str) or typ.lower() not in TYPES:  # RFC 8725, 3.11: no other kind of token passes for one
-        raise TokenInvalid(f"the token has typ={typ!r}, so it is no ID token")
+        raise TokenInvalid("the token has critical header members")
+    if not isinstance(typ, str) or typ.lower() not in types:  # RFC 8725, 3.11: no other kind of token passes for one
+        raise TokenInvalid(f"the token has typ={typ!r}, which is none that is wanted here")
     if not isinstance(kid, str | None):
-        raise TokenInvalid("the kid of the ID token is not a text")
+        raise TokenInvalid("the kid of the token is not a text")
     return Header(algorithm, kid)
 
 

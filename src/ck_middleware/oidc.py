@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlencode
@@ -14,9 +15,10 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 
 from ck_middleware.addresses import split
-from ck_middleware.errors import ClientRefused, CodeRefused, Fault, ProviderFaulty, TokenInvalid
+from ck_middleware.errors import AccessRefused, ClientRefused, CodeRefused, Fault, ProviderFaulty, TokenInvalid
 from ck_middleware.log import WARNING, event
 from ck_middleware.strict_json import read_object
+from ck_middleware.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +33,7 @@ HEADERS = {
     "User-Agent": "ck-middleware",
 }
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint")
-HTTP_OK, HTTP_UNAUTHORIZED = 200, 401
+HTTP_OK, HTTP_BAD_REQUEST, HTTP_UNAUTHORIZED = 200, 400, 401
 
 # What the protocol itself says of a login. Userinfo describes the person and cannot change any of it.
 PROTOCOL_CLAIMS = frozenset(
@@ -50,15 +52,8 @@ class Metadata:
     jwks_uri: str
     userinfo_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    revocation_endpoint: str | None = None
     always_sends_iss: bool = False  # authorization_response_iss_parameter_supported (RFC 9207, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What the token endpoint gave. Worth nothing until the ID token is verified (RFC 9700, 2.1)."""
-
-    id_token: str
-    access_token: str
 
 
 def discovery_request(issuer: str) -> httpx.Request:
@@ -92,6 +87,7 @@ def read_discovery(response: httpx.Response, issuer: str, given: Mapping[str, st
         jwks_uri=required("jwks_uri"),
         userinfo_endpoint=optional("userinfo_endpoint"),
         end_session_endpoint=optional("end_session_endpoint"),
+        revocation_endpoint=optional("revocation_endpoint"),
         always_sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
     )
 
@@ -140,31 +136,61 @@ def token_request(metadata: Metadata, config: AuthConfig, transaction: Transacti
         "redirect_uri": transaction.redirect_uri,
         "code_verifier": transaction.verifier,
     }
+    return _authenticated(metadata.token_endpoint, config, form)
+
+
+def refresh_request(metadata: Metadata, config: AuthConfig, refresh_token: str) -> httpx.Request:
+    """A refresh token for new tokens (OpenID Connect Core, 12.1)."""
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    return _authenticated(metadata.token_endpoint, config, form)
+
+
+def revocation_request(endpoint: str, config: AuthConfig, token: str) -> httpx.Request:
+    """The end of a token, and with a refresh token that of its access tokens (RFC 7009, 2.1)."""
+    return _authenticated(endpoint, config, {"token": token})
+
+
+def _authenticated(url: str, config: AuthConfig, form: dict[str, str]) -> httpx.Request:
+    """A form that says which client sends it, and proves it."""
     headers = dict(HEADERS)
     if config.client_auth == "client_secret_basic":
         # RFC 6749, 2.3.1: each half is form-encoded first, or a colon or percent in the secret breaks it.
         pair = f"{quote_plus(config.client_id)}:{quote_plus(config.client_secret)}"
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     else:
-        form["client_id"] = config.client_id
+        form = {**form, "client_id": config.client_id}
         if config.client_auth == "client_secret_post":
             form["client_secret"] = config.client_secret
-    return httpx.Request("POST", metadata.token_endpoint, data=form, headers=headers)
+    return httpx.Request("POST", url, data=form, headers=headers)
 
 
 def read_tokens(response: httpx.Response) -> Tokens:
-    """The tokens. Raises `CodeRefused`, `ClientRefused`, `ProviderFaulty`, or `TokenInvalid` when one is missing."""
+    """The tokens. Raises `CodeRefused` or `ClientRefused`, or `ProviderFaulty` when they are not fit for use."""
     if response.status_code != HTTP_OK:
         _refuse_tokens(response)
     answer = _read_object(response, "the token response")
-    kind, access, identity = (answer.get(name) for name in ("token_type", "access_token", "id_token"))
+    kind, access = answer.get("token_type"), answer.get("access_token")
     if not isinstance(kind, str) or kind.lower() != "bearer":  # RFC 6749, 5.1: in any letter case
         raise ProviderFaulty("the token response has no token_type Bearer")
     if not isinstance(access, str) or not access or not access.isascii() or not access.isprintable():
         raise ProviderFaulty("the token response has no access_token")
-    if not isinstance(identity, str) or not identity:
-        raise TokenInvalid("the token response has no id_token")
-    return Tokens(identity, access)
+    return Tokens(
+        access_token=access,
+        until=_until(answer.get("expires_in")),
+        refresh_token=_optional_text(answer.get("refresh_token")),
+        id_token=_optional_text(answer.get("id_token")),
+    )
+
+
+def _until(expires_in: object) -> float | None:
+    """When the access token ends; the member is only recommended, and some providers send it as text."""
+    text = str(expires_in) if isinstance(expires_in, int | float | str) else ""
+    return time.time() + int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None  # noqa: PLR2004
+
+
+def _optional_text(value: object) -> str | None:
+    """A token, which is printable ASCII (RFC 6749, appendix A), or none."""
+    return value if isinstance(value, str) and value and value.isascii() and value.isprintable() else None
 
 
 def _refuse_tokens(response: httpx.Response) -> None:
@@ -173,7 +199,7 @@ def _refuse_tokens(response: httpx.Response) -> None:
     except ValueError:
         error = None  # a proxy in front may answer HTML
     if error == "invalid_grant":
-        raise CodeRefused("the provider does not accept the authorization code: used before, too old, or not ours")
+        raise CodeRefused("the provider does not accept the code or refresh token: used before, too old, or not ours")
     if error == "invalid_client" or response.status_code == HTTP_UNAUTHORIZED:  # RFC 6749, 5.2
         raise ClientRefused(
             "the provider refuses our credentials: check client_id (CONSENTKEYS_CLIENT_ID), "
@@ -197,16 +223,18 @@ def userinfo_request(endpoint: str, access_token: str) -> httpx.Request:
 
 def read_userinfo(response: httpx.Response, sub: str) -> dict[str, Any]:
     """What userinfo adds about the person. Raises `TokenInvalid` when it is about another (Core, 5.3.2)."""
+    if response.status_code in {HTTP_BAD_REQUEST, HTTP_UNAUTHORIZED}:  # RFC 6750, 3.1; some answer 400 for 401
+        raise AccessRefused(f"userinfo does not accept the access token: {response.status_code}")
     claims = _read_object(response, "userinfo")
     if not sub or claims.get("sub") != sub:
         raise TokenInvalid("userinfo is about another person: its sub is not the ID token's")
     return {name: value for name, value in claims.items() if name not in PROTOCOL_CLAIMS}
 
 
-def end_session_url(endpoint: str, config: AuthConfig, *, return_to: str, state: str) -> str:
+def end_session_url(endpoint: str, config: AuthConfig, *, return_to: str, state: str, hint: str | None) -> str:
     """Where the browser goes to log out at the provider (OpenID Connect RP-Initiated Logout 1.0, section 2)."""
-    parameters = {"client_id": config.client_id, "post_logout_redirect_uri": return_to, "state": state}
-    return with_query(endpoint, parameters)
+    who = {"id_token_hint": hint} if hint else {"client_id": config.client_id}
+    return with_query(endpoint, {**who, "post_logout_redirect_uri": return_to, "state": state})
 
 
 def with_query(url: str, parameters: Mapping[str, str]) -> str:

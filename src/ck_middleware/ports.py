@@ -4,7 +4,7 @@ The core awaits nothing but these ports and itself. A port whose coroutines neve
 `step` run the whole core in the caller's own thread, with no event loop.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +27,56 @@ class Http(Protocol):
 
     def lock(self) -> AbstractAsyncContextManager[object]:
         """The lock under which metadata and keys are fetched, so that a crowd causes one fetch and not many."""
+
+
+class Runtime(Protocol):
+    """How a face waits, and where its connections are at home."""
+
+    blocking: bool  # whether the ports of this face block the caller's thread and never suspend
+
+    def home(self) -> Hashable:
+        """The process, and on ASGI the event loop: what was opened in another one must not be used in this."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """What `work` gives: on ASGI from a thread, since it may block for long, on WSGI at once."""
+
+    async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives. On ASGI it goes on to its end when the request that waits for it is cancelled."""
+
+
+class Store(Protocol):
+    """Where sessions are kept that outlive a cookie. Values are sealed, and keys say nothing of anybody.
+
+    Times to live are seconds; what has outlived them is gone. Every method raises `StoreUnavailable` when the store
+    cannot be asked, after a bounded time, and may be called again at once.
+    """
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def put(self, key: str, value: bytes, *, ttl: float, owners: Sequence[str] = ()) -> None:
+        """Keep it, and let it be found by each of its owners too."""
+
+    async def swap(self, key: str, old: bytes, new: bytes, *, ttl: float) -> bool:
+        """Replace exactly `old`, atomically; false when something else, or nothing, is there. Owners stay."""
+
+    async def touch(self, key: str, *, ttl: float) -> bool:
+        """Let it live so long from now; false when it is gone."""
+
+    async def add(self, key: str, value: bytes, *, ttl: float) -> bool:
+        """Keep it unless there is one, atomically; whether it was kept. Leases and things that happen once."""
+
+    async def delete(self, key: str, value: bytes | None = None) -> bool:
+        """Remove it, or with `value` only that very value, atomically; whether something was removed."""
+
+    async def owned(self, owner: str) -> list[str]:
+        """The keys that live and were put with this owner."""
+
+    async def present(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that live, in one go."""
+
+    async def close(self) -> None: ...
 
 
 def answer(status: int, headers: httpx.Headers, body: bytes) -> httpx.Response:

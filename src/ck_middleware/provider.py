@@ -1,4 +1,4 @@
-"""This file is the provider as we know it: what is fetched from it, and how long that is believed.
+"""This file is the provider as we know it: who it says somebody is, and what its tokens are worth.
 
 Nothing is fetched before someone logs in. Metadata and keys are snapshots, replaced whole; a failed fetch leaves the
 old one in place, so that people notice nothing of a short outage.
@@ -7,31 +7,26 @@ old one in place, so that people notice nothing of a short outage.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ck_middleware import id_token, jose, oidc
-from ck_middleware.errors import ProviderFaulty, ProviderUnreachable, TokenInvalid
+from ck_middleware.errors import KeyUnknown, LoginRefused, ProviderFaulty, ProviderUnreachable, TokenInvalid
 from ck_middleware.log import WARNING, event
+from ck_middleware.snapshot import Snapshot
+from ck_middleware.tokens import Login
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from ck_middleware.config import AuthConfig
     from ck_middleware.ports import Http
+    from ck_middleware.tokens import Tokens
     from ck_middleware.transaction import Transaction
 
-FRESH = 3600  # seconds that metadata and keys are used without asking again
-BELIEVED = 24 * 3600  # seconds that they are used while the provider cannot be asked
-RETRY = 60  # seconds between attempts to replace what is no longer fresh
-PATIENCE = 3  # failures in a row before there is a pause between attempts
-LONGEST_PAUSE = 5  # seconds; a second more for each further failure
 COOLDOWN = 30  # seconds without another fetch after one that did not find the key of a token
-
-T = TypeVar("T")
 
 
 class Provider:
-    """Discovery, keys, and the redemption of a code. One for each process and middleware."""
+    """Discovery, keys, and what the token endpoint is asked. One for each process and middleware."""
 
     def __init__(self, config: AuthConfig, http: Http) -> None:
         self._config = config
@@ -40,30 +35,73 @@ class Provider:
         self._explicit = self._without_discovery()
         self._metadata = Snapshot(self._fetch_metadata, http)
         self._keys = Snapshot(self._fetch_keys, http)
-        self._cool_until = float("-inf")
+        self._cool_until: dict[frozenset[str], float] = {}  # by kind of token: a stranger can send logout tokens
 
     async def metadata(self) -> oidc.Metadata:
         """Raises `ProviderUnreachable` or `ProviderFaulty` when there is none to use."""
         return self._explicit or await self._metadata.get()
 
-    async def redeem(self, transaction: Transaction, code: str) -> dict[str, Any]:
-        """The claims of the person who logged in. Raises a `LoginRefused` of the kind that fits.
+    async def redeem(self, transaction: Transaction, code: str) -> Login:
+        """Who logged in. Raises a `LoginRefused` of the kind that fits.
 
         Userinfo is asked only after every check of the ID token has passed (RFC 9700, 2.1).
         """
         metadata = await self.metadata()
         request = oidc.token_request(metadata, self._config, transaction, code)
         tokens = oidc.read_tokens(await self._http.send(request))
-        claims = await self._verified(tokens, transaction.nonce)
-        if self._config.userinfo and metadata.userinfo_endpoint:
-            request = oidc.userinfo_request(metadata.userinfo_endpoint, tokens.access_token)
-            claims |= oidc.read_userinfo(await self._http.send(request), claims["sub"])
-        return claims
+        if tokens.id_token is None:
+            raise TokenInvalid("the token response has no id_token")
+        header, payload = await self._signed(tokens.id_token, jose.ID_TOKEN)
+        expected = self._expected(header, tokens, transaction.nonce)
+        claims = id_token.read_claims(payload, expected)
+        if self._config.userinfo:
+            claims |= await self.userinfo(tokens.access_token, claims["sub"]) or {}
+        return Login(claims, replace(tokens, nonce=transaction.nonce, auth_time=claims.get("auth_time")))
 
-    async def _verified(self, tokens: oidc.Tokens, nonce: str) -> dict[str, Any]:
-        header = jose.read_header(tokens.id_token, algorithms=self._config.id_token_algorithms)
-        payload = await self._signed_payload(tokens.id_token, header)
-        expected = id_token.Expected(
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """New tokens for a refresh token, not yet checked. Raises `CodeRefused` when it is no longer accepted."""
+        metadata = await self.metadata()
+        request = oidc.refresh_request(metadata, self._config, refresh_token)
+        new = oidc.read_tokens(await self._http.send(request))
+        return replace(new, refresh_token=new.refresh_token or refresh_token)
+
+    async def checked(self, new: Tokens, old: Tokens, sub: str) -> Tokens:
+        """The new tokens, with what they leave out as it was (OpenID Connect Core, 12.2).
+
+        Raises `TokenInvalid` when a new ID token is about another person or login, and `KeyUnknown`, `ProviderFaulty`
+        or `ProviderUnreachable` when that cannot be told now.
+        """
+        if new.id_token is not None:
+            header, payload = await self._signed(new.id_token, jose.ID_TOKEN)
+            expected = replace(self._expected(header, new, old.nonce or ""), allow_missing_nonce=True)
+            id_token.read_refreshed(payload, expected, sub=sub, auth_time=old.auth_time)
+        return replace(new, id_token=new.id_token or old.id_token, nonce=old.nonce, auth_time=old.auth_time)
+
+    async def userinfo(self, access_token: str, sub: str) -> dict[str, Any] | None:
+        """What userinfo says of the person; `None` where the provider has none. Raises a `LoginRefused`."""
+        endpoint = (await self.metadata()).userinfo_endpoint
+        if not endpoint:
+            return None
+        return oidc.read_userinfo(await self._http.send(oidc.userinfo_request(endpoint, access_token)), sub)
+
+    async def revoke(self, tokens: Tokens) -> None:
+        """Tell the provider that the tokens are of no more use. Nothing depends on whether it hears."""
+        try:
+            endpoint = (await self.metadata()).revocation_endpoint
+            if endpoint:
+                token = tokens.refresh_token or tokens.access_token
+                await self._http.send(oidc.revocation_request(endpoint, self._config, token))
+        except LoginRefused as refusal:
+            event(WARNING, "provider", "tokens could not be revoked", reason=refusal)
+
+    async def logged_out(self, token: str) -> id_token.LoggedOut:
+        """Whose sessions a logout token ends. Raises a `LoginRefused` when it proves nothing."""
+        _, payload = await self._signed(token, jose.LOGOUT_TOKEN)
+        config = self._config
+        return id_token.read_logout(payload, config.issuer, config.client_id, config.leeway)
+
+    def _expected(self, header: jose.Header, tokens: Tokens, nonce: str) -> id_token.Expected:
+        return id_token.Expected(
             issuer=self._config.issuer,
             client_id=self._config.client_id,
             nonce=nonce,
@@ -72,21 +110,23 @@ class Provider:
             leeway=self._config.leeway,
             allow_missing_nonce=self._config.allow_missing_nonce,
         )
-        return id_token.read_claims(payload, expected)
 
-    async def _signed_payload(self, token: str, header: jose.Header) -> bytes:
+    async def _signed(self, token: str, types: frozenset[str]) -> tuple[jose.Header, bytes]:
+        """The header and the payload of a token that a key of the provider signed. Raises `TokenInvalid`."""
+        header = jose.read_header(token, algorithms=self._config.id_token_algorithms, types=types)
         keys = await self._keys.get()
         payload = self._try(token, keys, header)
         # The provider may have changed its keys a moment ago. A key of that name with another signature has not.
         unknown = payload is None and (header.kid is None or not jose.candidates(keys, header))
-        if unknown and time.monotonic() >= self._cool_until:
+        if unknown and time.monotonic() >= self._cool_until.get(types, 0):
             payload = self._try(token, await self._keys.replace(keys), header)
             if payload is None:
-                self._cool_until = time.monotonic() + COOLDOWN
+                self._cool_until[types] = time.monotonic() + COOLDOWN
         if payload is None:
             known = sorted({key.kid or "(none)" for key in keys})[:10]
-            raise TokenInvalid(f"no key of the provider signed the ID token: kid={header.kid!r}, known are {known}")
-        return payload
+            kind = KeyUnknown if unknown else TokenInvalid
+            raise kind(f"no key of the provider signed the token: kid={header.kid!r}, known are {known}")
+        return header, payload
 
     def _try(self, token: str, keys: tuple[jose.Key, ...], header: jose.Header) -> bytes | None:
         return jose.verify(token, jose.candidates(keys, header), header.algorithm)
@@ -113,54 +153,3 @@ class Provider:
             return jose.read_keys(document)
         except ValueError as exc:
             raise ProviderFaulty(f"the key set {exc}") from exc
-
-
-class Snapshot(Generic[T]):
-    """One fetched value, replaced whole. However many ask at once, one fetch is under way."""
-
-    def __init__(self, fetch: Callable[[], Awaitable[T]], http: Http) -> None:
-        self._fetch = fetch
-        self._lock = http.lock()
-        self._value: T | None = None
-        self._fetched = self._retry = float("-inf")  # on the monotonic clock
-        self._pause = float("-inf")
-        self._attempts = self._failures = 0
-        self._failure: ProviderFaulty | ProviderUnreachable | None = None
-
-    async def get(self) -> T:
-        """The value, fetched when there is none or it has aged. Raises what the fetch raised when there is none."""
-        value, now = self._value, time.monotonic()
-        if value is not None and (now < self._fetched + FRESH or now < self._retry):
-            return value
-        try:
-            return await self.replace(value)
-        except (ProviderFaulty, ProviderUnreachable) as exc:
-            if value is None or now >= self._fetched + BELIEVED:
-                raise
-            self._retry = now + RETRY
-            event(WARNING, "provider", "could not be asked again, the last answer stays in use", reason=exc)
-            return value
-
-    async def replace(self, seen: T | None) -> T:
-        """A newer value than `seen`: the one that somebody else fetched meanwhile, or one fetched now."""
-        attempts = self._attempts
-        async with self._lock:
-            # Who waited while somebody else asked takes that answer, or that failure: a crowd is one fetch.
-            if self._attempts == attempts and (self._value is None or self._value is seen):
-                await self._ask()
-            if self._value is None or (self._value is seen and self._failure):
-                failure = self._failure or ProviderUnreachable("the provider has not been asked")
-                raise failure.with_traceback(None)  # raised often: what it carries must not grow
-            return self._value
-
-    async def _ask(self) -> None:
-        if time.monotonic() < self._pause:
-            return  # the failure of a moment ago stands
-        try:
-            self._value, self._failure = await self._fetch(), None
-            self._fetched, self._failures = time.monotonic(), 0
-        except (ProviderFaulty, ProviderUnreachable) as exc:
-            self._failure, self._failures = exc, self._failures + 1
-            # Strangers can begin logins as fast as they like, and a provider in trouble must not be asked as often.
-            self._pause = time.monotonic() + min(LONGEST_PAUSE, max(0, self._failures - PATIENCE))
-        self._attempts += 1

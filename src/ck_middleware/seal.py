@@ -5,7 +5,9 @@ that a value made for one purpose opens for no other.
 """
 
 import base64
+import hashlib
 import os
+import time
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +20,7 @@ VERSION = "ck-middleware 1"
 KEY_SIZE = 32  # bytes: AES-256
 NONCE_SIZE = 12  # bytes (NIST SP 800-38D, 8.2.2)
 TAG_SIZE = 16  # bytes
+AHEAD = 60  # seconds by which the clock of the machine that sealed or signed may be ahead of ours
 LARGEST = 4096  # characters of a sealed value; no browser keeps a longer cookie (RFC 6265, 6.1)
 
 
@@ -36,20 +39,25 @@ class Seal:
 
     def seal(self, plain: bytes, *, name: str) -> str:
         """The value for the cookie called `name`, in base64url without padding. It opens under no other name."""
-        nonce = os.urandom(NONCE_SIZE)
-        sealed = nonce + self._boxes[0].encrypt(nonce, plain, self._bound + name.encode())
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(self.seal_bytes(plain, name=name)).rstrip(b"=").decode()
 
     def open(self, value: bytes, *, name: str) -> bytes | None:
         """What was sealed, or `None` for anything that this seal did not make for a cookie of this name."""
         sealed = _decode(value)
-        if sealed is None:
-            return None
+        return None if sealed is None else self.open_bytes(sealed, name=name)
+
+    def seal_bytes(self, plain: bytes, *, name: str) -> bytes:
+        """The same without base64, for a store."""
+        nonce = os.urandom(NONCE_SIZE)
+        return nonce + self._boxes[0].encrypt(nonce, plain, self._bound + name.encode())
+
+    def open_bytes(self, sealed: bytes, *, name: str) -> bytes | None:
+        """What was sealed under this name, or `None`."""
         nonce, rest, bound = sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], self._bound + name.encode()
         for box in self._boxes:
             try:
                 return box.decrypt(nonce, rest, bound)
-            except InvalidTag:
+            except (InvalidTag, ValueError):  # too short for a nonce
                 continue
         return None
 
@@ -71,14 +79,22 @@ class Signature:
 
     def __init__(self, secrets: Sequence[str], *, purpose: str, client: str) -> None:
         keys = [derive(secret, purpose=purpose, client=client) for secret in reversed(secrets)]
-        self._signer = TimestampSigner(keys, salt=purpose, key_derivation="none")
+        self._signer = TimestampSigner(keys, salt=purpose, key_derivation="none", digest_method=hashlib.sha256)
 
     def sign(self, value: str) -> str:
         return self._signer.sign(value).decode()
 
-    def verify(self, signed: str, *, max_age: int) -> str | None:
+    def verify(self, signed: str, *, max_age: float) -> str | None:
         """The value, or `None` when we did not sign it or did so more than `max_age` seconds ago."""
+        found = self.verify_dated(signed)
+        if found is None or not -AHEAD <= time.time() - found[1] <= max_age:
+            return None
+        return found[0]
+
+    def verify_dated(self, signed: str) -> tuple[str, int] | None:
+        """The value and when it was signed, in seconds since the epoch; `None` when we did not sign it."""
         try:
-            return self._signer.unsign(signed, max_age=max_age).decode()
+            value, signed_at = self._signer.unsign(signed, return_timestamp=True)
+            return value.decode(), int(signed_at.timestamp())
         except (BadData, ValueError):
             return None
