@@ -7,19 +7,27 @@ paths away.
 import asyncio
 import io
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Unpack
 from urllib.parse import unquote_to_bytes
-from wsgiref.types import WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIEnvironment
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from ck_middleware import ASGIAuthMiddleware, AuthConfig, User, WSGIAuthMiddleware, get_user
+from ck_middleware import ASGIAuthMiddleware, AuthConfig, AuthError, User, WSGIAuthMiddleware, get_session, get_user
+from ck_middleware.admin import SessionInfo
 from ck_middleware.config import Settings
+from ck_middleware.errors import StoreUnavailable
 from ck_middleware.messages import Request
+from ck_middleware.ports import step
 
 Headers = list[tuple[str, str]]
+
+TOKEN = "/token"  # where the app asks for the access token, and tells it
 
 
 @dataclass
@@ -92,6 +100,14 @@ class Face(Protocol):
 
     def ask(self, asked: Asked) -> Answer: ...
 
+    def at_once(self, asked: Sequence[Asked]) -> list[Answer]:
+        """Many requests at the same time: each in a thread of its own, or in a task."""
+
+    def sessions(self, sub: str) -> list[SessionInfo]:
+        """What the app itself may ask the middleware."""
+
+    def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int: ...
+
     def close(self) -> None: ...
 
 
@@ -109,7 +125,7 @@ class WSGIFace:
     def __init__(self, config: AuthConfig, *, answer_headers: Headers | None = None) -> None:
         self.seen: list[str] = []
         self._carriers: list[WSGIEnvironment] = []
-        self.app: WSGIApplication = WSGIAuthMiddleware(self._tell, config)
+        self.app = WSGIAuthMiddleware(self._tell, config)
         self._headers = answer_headers or []
 
     @property
@@ -120,7 +136,16 @@ class WSGIFace:
         self.seen.append(environ["PATH_INFO"])
         self._carriers.append(environ)
         start_response("200 OK", [("Content-Type", "application/json"), *self._headers])
+        if environ["PATH_INFO"] == TOKEN:
+            return [self._token(environ)]
         return [_told(environ)]
+
+    def _token(self, environ: WSGIEnvironment) -> bytes:
+        session = get_session(environ)
+        try:
+            return json.dumps({"token": session.access_token()}).encode()
+        except AuthError as error:
+            return json.dumps({"error": type(error).__name__}).encode()
 
     def environ(self, asked: Asked) -> WSGIEnvironment:
         environ: WSGIEnvironment = {
@@ -153,15 +178,34 @@ class WSGIFace:
         status, headers = started[-1]
         return Answer(int(status.split()[0]), [(name.lower(), value) for name, value in headers], body)
 
+    def at_once(self, asked: Sequence[Asked]) -> list[Answer]:
+        start = threading.Barrier(len(asked), timeout=10)
+
+        def one(asked: Asked) -> Answer:
+            start.wait()
+            return self.ask(asked)
+
+        with ThreadPoolExecutor(len(asked)) as threads:
+            return list(threads.map(one, asked))
+
+    def sessions(self, sub: str) -> list[SessionInfo]:
+        return self.app.sessions(sub=sub)
+
+    def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int:
+        return self.app.end_sessions(sub=sub, sid=sid)
+
     def close(self) -> None:
-        """A WSGI worker ends without a word."""
+        """A WSGI worker ends without a word; its connections would be closed by that."""
+        if self.app._gate.vault is not None:
+            with suppress(StoreUnavailable):
+                step(self.app._gate.vault.close())
 
 
 class ASGIFace:
     def __init__(self, config: AuthConfig, runner: asyncio.Runner, *, answer_headers: Headers | None = None) -> None:
         self.seen: list[str] = []
         self._carriers: list[Scope] = []
-        self.app: ASGIApp = ASGIAuthMiddleware(self._tell, config)
+        self.app = ASGIAuthMiddleware(self._tell, config)
         self._runner = runner
         self._headers = answer_headers or []
 
@@ -180,7 +224,15 @@ class ASGIFace:
         headers = [(b"content-type", b"application/json")]
         headers += [(name.lower().encode(), value.encode()) for name, value in self._headers]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": _told(scope)})
+        body = await self._token(scope) if scope["path"] == TOKEN else _told(scope)
+        await send({"type": "http.response.body", "body": body})
+
+    async def _token(self, scope: Scope) -> bytes:
+        session = get_session(scope)
+        try:
+            return json.dumps({"token": await session.access_token()}).encode()
+        except AuthError as error:
+            return json.dumps({"error": type(error).__name__}).encode()
 
     def scope(self, asked: Asked) -> dict[str, Any]:
         raw = asked.target.partition("?")[0].encode()
@@ -202,8 +254,24 @@ class ASGIFace:
     def ask(self, asked: Asked) -> Answer:
         return answer_of(self.call(self.scope(asked), [{"type": "http.request", "body": asked.body}]))
 
+    def at_once(self, asked: Sequence[Asked]) -> list[Answer]:
+        async def all_of_them() -> list[list[Message]]:
+            calls = [self._call(self.scope(one), [{"type": "http.request", "body": one.body}]) for one in asked]
+            return await asyncio.gather(*calls)
+
+        return [answer_of(sent) for sent in self._runner.run(all_of_them())]
+
+    def sessions(self, sub: str) -> list[SessionInfo]:
+        return self._runner.run(self.app.sessions(sub=sub))
+
+    def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int:
+        return self._runner.run(self.app.end_sessions(sub=sub, sid=sid))
+
     def call(self, scope: Scope, incoming: Sequence[Message]) -> list[Message]:
         """Every message that the app sends for this scope."""
+        return self._runner.run(self._call(scope, incoming))
+
+    async def _call(self, scope: Scope, incoming: Sequence[Message]) -> list[Message]:
         sent: list[Message] = []
         waiting = list(incoming)
 
@@ -213,10 +281,7 @@ class ASGIFace:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        async def calling() -> None:
-            await self.app(scope, receive, send)
-
-        self._runner.run(calling())
+        await self.app(scope, receive, send)
         return sent
 
     def close(self) -> None:
@@ -267,4 +332,12 @@ def told(answer: Answer) -> dict[str, Any]:
 def _told(carrier: object) -> bytes:
     user: User = get_user(carrier)
     members = {"logged_in": user.is_authenticated, "sub": user.sub, "name": user.name, "claims": dict(user.claims)}
+    session = get_session(carrier)
+    if session is not None:
+        members["session"] = {
+            "id": session.id,
+            "claims": dict(session.claims),
+            "expires_at": session.expires_at,
+            "kind": type(session).__name__,
+        }
     return json.dumps(members).encode()

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import itertools
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
@@ -15,7 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from ck_middleware.config import Settings
 from ck_middleware.dev import Client, DevProvider
+from ck_middleware.dev.clients import authenticate
+from ck_middleware.dev.forms import read_form
 from ck_middleware.dev.grants import Grant
+from ck_middleware.dev.provider import PATHS
 from support import forgery
 from support.forgery import Change, Signer, unchanged
 from support.serving import Server
@@ -101,6 +105,9 @@ class Faults:
 class MisbehavingProvider(DevProvider):
     """One registered client, whose id and secret are in `settings`, beside `issuer`."""
 
+    offers_revocation = False  # RFC 7009
+    rotates = True  # refresh tokens, each good for one refresh
+
     def __init__(
         self, issuer: str, *, client_secret: str | None = CLIENT_SECRET, redirect_uris: Sequence[str] = REDIRECT_URIS
     ) -> None:
@@ -110,6 +117,8 @@ class MisbehavingProvider(DevProvider):
         self.faults = Faults()
         self.hits: list[Hit] = []
         self._spare_keys = itertools.count(1)
+        self._endpoints["revoke"] = {"POST": self._revoke_token}
+        self._names[urlsplit(self.url("revoke")).path] = "revoke"
 
     @property
     def settings(self) -> Settings:
@@ -134,15 +143,18 @@ class MisbehavingProvider(DevProvider):
     def last(self, endpoint: str, method: str | None = None) -> Hit:
         return next(hit for hit in reversed(self.hits) if hit.endpoint == endpoint and method in {None, hit.method})
 
+    def url(self, name: str) -> str:
+        return self._address + (PATHS | {"revoke": "/revoke"})[name]
+
     def rotate(self) -> None:
         """A new key signs, and the old one is no longer published."""
         self.keys = (forgery.rsa_key(next(self._spare_keys)),)
 
-    def logout_token(self, sub: str, **changes: Any) -> str:
+    def logout_token(self, sub: str | None, **changes: Any) -> str:
         """A logout token (Back-Channel Logout 1.0, section 2.4); a change to `None` removes the claim."""
         now = int(self._clock())
         event: dict[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
-        claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": f"{len(self.hits)}-{now}"}
+        claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": secrets.token_hex(8)}
         claims |= {"sub": sub, "events": event} | changes
         header = {"alg": "RS256", "typ": "logout+jwt", "kid": self.keys[0].kid}
         present = {name: value for name, value in claims.items() if value is not None}
@@ -159,7 +171,8 @@ class MisbehavingProvider(DevProvider):
         return await (answer(request, lambda: honest(name, request)) if answer else honest(name, request))
 
     def discovery_document(self) -> dict[str, Any]:
-        return self.faults.discovery(super().discovery_document())
+        revocation = {"revocation_endpoint": self.url("revoke")} if self.offers_revocation else {}
+        return self.faults.discovery(super().discovery_document() | revocation)
 
     def jwks_document(self) -> dict[str, Any]:
         return self.faults.jwks(super().jwks_document())
@@ -168,7 +181,11 @@ class MisbehavingProvider(DevProvider):
         return self.faults.callback(super().redirect_parameters(parameters))
 
     def token_response(self, grant: Grant, nonce: str) -> dict[str, Any]:
-        return self.faults.token_response(super().token_response(grant, nonce))
+        before, answer = grant.refresh_token, super().token_response(grant, nonce)
+        if before and not self.rotates:
+            grant.refresh_token = before
+            answer.pop("refresh_token")
+        return self.faults.token_response(answer)
 
     def id_token_claims(self, grant: Grant, nonce: str, access_token: str) -> dict[str, Any]:
         return self.faults.id_token_claims(super().id_token_claims(grant, nonce, access_token))
@@ -183,6 +200,16 @@ class MisbehavingProvider(DevProvider):
 
     def userinfo_claims(self, grant: Grant) -> dict[str, Any]:
         return self.faults.userinfo(super().userinfo_claims(grant))
+
+    async def _revoke_token(self, request: Request) -> Response:
+        """RFC 7009, section 2: with one of its tokens the whole grant is over; one that is not known is none."""
+        form = await read_form(request)
+        authenticate(self.clients, self.auth_methods, request.headers.get("authorization", ""), form)
+        token = form.get("token", "")
+        for grant in (self._grants._refresh.find(token), self._grants._access.find(token)):
+            if grant is not None:
+                grant.is_revoked = True
+        return Response()
 
     def error_document(self, error: str, description: str) -> dict[str, Any]:
         return self.faults.error(super().error_document(error, description))

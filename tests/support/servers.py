@@ -19,7 +19,7 @@ from typing import Any, Self
 import httpx
 
 import ck_middleware
-from support.browser import NAVIGATION
+from support.browser import FETCH, NAVIGATION
 from support.faces import Answer
 from support.provider import MisbehavingProvider
 
@@ -43,9 +43,14 @@ class Running:
         self._record.touch()
         bound = f"--bind {HERE}:{port} --no-control-socket" if command.startswith("gunicorn") else f"--port {port}"
         words = [sys.executable, "-m", *shlex.split(f"{command} {bound}")]
-        environ = environ | {"APP_RECORD": str(self._record)}
+        self.environ = environ | {"APP_RECORD": str(self._record)}
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(words, env=environ, stdout=log, stderr=log, process_group=0)
+            self._process = subprocess.Popen(words, env=self.environ, stdout=log, stderr=log, process_group=0)
+
+    @property
+    def supervisor(self) -> int:
+        """The process that starts the workers."""
+        return self._process.pid
 
     def written(self) -> str:
         """All that it has written to its standard output and error."""
@@ -83,6 +88,17 @@ class Running:
             os.kill(worker, signal.SIGKILL)
         self.await_workers(len(killed))
         assert not killed & self.workers
+
+    def reload(self) -> None:
+        """Replace every worker gracefully, as after a deploy, and wait for as many others."""
+        old = self.workers
+        self._process.send_signal(signal.SIGHUP)
+        ending = time.monotonic() + PATIENCE
+        while any(Path(f"/proc/{pid}").exists() for pid in old):
+            assert time.monotonic() < ending, self.written()
+            time.sleep(0.02)
+        self.workers = set()
+        self.await_workers(len(old))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to stop, as a service manager does. Raises when it does not stop."""
@@ -155,6 +171,10 @@ class Visitor:
 
     def get(self, target: str) -> httpx.Response:
         return self._client.get(target)
+
+    def post(self, target: str, **form: str) -> httpx.Response:
+        """What a script of our own page sends."""
+        return self._client.post(target, data=form, headers=FETCH)
 
     def look_around(self) -> list[httpx.Response]:
         """Ten answers of the app, each over a connection of its own, so that any worker may give it."""

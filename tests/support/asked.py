@@ -1,0 +1,84 @@
+"""This file is a store as tests ask it: the same text on both faces, one question at a time or many at once."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ck_middleware.blocking import BlockingRuntime
+from ck_middleware.looping import LoopRuntime
+from ck_middleware.ports import Store, step
+from ck_middleware.stores import open_store
+
+THREADS = 8
+TASKS = 50
+PROCESSES = 4
+CONTENDER = Path(__file__).with_name("contender.py")
+
+T = TypeVar("T")
+Question = Coroutine[Any, Any, T]
+
+
+class Asked:
+    """A store on one face. `runner` is the loop of the ASGI face; without one the face is WSGI."""
+
+    def __init__(self, setting: object, runner: asyncio.Runner | None = None, *, timeout: float = 5.0) -> None:
+        runtime = LoopRuntime() if runner else BlockingRuntime()
+        self.port: Store = open_store(setting, runtime, timeout=timeout)
+        self._runner = runner
+
+    def ask(self, question: Question[T]) -> T:
+        return self._runner.run(question) if self._runner else step(question)
+
+    def at_once(self, question: Callable[[int], Question[T]]) -> list[T]:
+        """Ask from 8 threads, or from 50 tasks; the number of each is what `question` gets."""
+        if self._runner:
+            return self._runner.run(_gathered([question(number) for number in range(TASKS)]))
+        with ThreadPoolExecutor(THREADS) as threads:
+            return list(threads.map(lambda number: step(question(number)), range(THREADS)))
+
+    def get(self, key: str) -> bytes | None:
+        return self.ask(self.port.get(key))
+
+    def put(self, key: str, value: bytes = b"v", *, ttl: float = 60, owners: Sequence[str] = ()) -> None:
+        self.ask(self.port.put(key, value, ttl=ttl, owners=owners))
+
+    def swap(self, key: str, old: bytes, new: bytes, *, ttl: float = 60) -> bool:
+        return self.ask(self.port.swap(key, old, new, ttl=ttl))
+
+    def touch(self, key: str, *, ttl: float = 60) -> bool:
+        return self.ask(self.port.touch(key, ttl=ttl))
+
+    def add(self, key: str, value: bytes = b"v", *, ttl: float = 60) -> bool:
+        return self.ask(self.port.add(key, value, ttl=ttl))
+
+    def delete(self, key: str, value: bytes | None = None) -> bool:
+        return self.ask(self.port.delete(key, value))
+
+    def owned(self, owner: str) -> set[str]:
+        keys = self.ask(self.port.owned(owner))
+        assert len(keys) == len(set(keys))
+        return set(keys)
+
+    def present(self, *keys: str) -> set[str]:
+        return self.ask(self.port.present(keys))
+
+    def close(self) -> None:
+        self.ask(self.port.close())
+
+
+async def _gathered(questions: Sequence[Question[T]]) -> list[T]:
+    return await asyncio.gather(*questions)
+
+
+def contend(url: str, count: int = PROCESSES) -> list[dict[str, list[int]]]:
+    """What each of some processes got, all of which wanted the same."""
+    words = [sys.executable, str(CONTENDER), url]
+    processes = [subprocess.Popen([*words, str(number)], stdout=subprocess.PIPE) for number in range(count)]
+    written = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * count
+    return [json.loads(text) for text in written]
