@@ -1,9 +1,11 @@
 """Fixtures that every test may ask for, and the rule that in CI nothing is skipped."""
 
 import asyncio
+import itertools
 import os
 import ssl
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar, Unpack
 
 import httpcore
@@ -14,16 +16,19 @@ from starlette.types import Receive, Scope, Send
 
 from ck_middleware import AuthConfig
 from ck_middleware.config import Settings
+from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from support.browser import Browser
 from support.clock import Clock
 from support.faces import ASGIFace, Configure, Face, Guard, Headers, WSGIFace
 from support.provider import Hub, MisbehavingProvider
+from support.redis_server import RedisServer
 from support.serving import Server
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 SESSION_SECRET = "0123456789abcdef0123456789abcdef"
-SESSIONS: dict[str, Settings] = {"cookie": {}}  # every kind of session, and the settings that choose it
+
+_numbers = itertools.count()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,10 +78,29 @@ def face_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=sorted(SESSIONS))
-def sessions(request: pytest.FixtureRequest) -> Settings:
-    """The settings that choose a kind of session."""
-    return SESSIONS[request.param]
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def kind() -> str:
+    """Where sessions are kept: `cookie`, `memory`, `sqlite` or `redis`. The journeys go through more than this one."""
+    return "cookie"
+
+
+@pytest.fixture
+def sessions(request: pytest.FixtureRequest, kind: str, face_name: str, tmp_path: Path) -> Settings:
+    """The settings that choose a kind of session: the same place for every app of one test."""
+    if kind == "cookie":
+        return {}
+    if kind == "memory":
+        return {"store": MemoryStore() if face_name == "wsgi" else AsyncMemoryStore()}
+    if kind == "sqlite":
+        return {"store": f"sqlite:///{tmp_path}/sessions.db"}
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return {"store": f"{server.url}?prefix=journey-{next(_numbers)}:"}
 
 
 @pytest.fixture

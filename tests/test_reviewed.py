@@ -7,10 +7,14 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from ck_middleware.asgi import LoopHttp
+from ck_middleware import get_session
 from ck_middleware.jose import read_keys
+from ck_middleware.looping import LoopHttp
+from ck_middleware.stores.memory import MemoryStore
+from ck_middleware.tokens import Tokens
 from support import forgery
 from support.browser import Browser
+from support.clock import Clock
 from support.faces import ASGIFace, Asked, Configure, Face, Guard, WSGIFace
 from support.provider import MisbehavingProvider
 
@@ -141,3 +145,102 @@ def test_shared_caches_are_told_nothing_else(guard: Guard) -> None:
     assert answer.every("set-cookie")
     assert answer.every("cdn-cache-control") == []
     assert httpx.Headers(answer.headers)["cache-control"] == "private"
+
+
+class Forgetful(MemoryStore):
+    """Fails at one method, while the others work."""
+
+    broken = ""
+
+    def owned(self, owner: str) -> list[str]:
+        if self.broken == "owned":
+            raise OSError("gone")
+        return super().owned(owner)
+
+
+@pytest.fixture
+def forgetful() -> Forgetful:
+    return Forgetful()
+
+
+@pytest.fixture
+def guarded(configure: Configure, forgetful: Forgetful, light_clients: None) -> WSGIFace:
+    return WSGIFace(configure(store=forgetful, keep_tokens=True, recheck="1m"))
+
+
+def test_a_logout_token_that_could_not_be_obeyed_is_heard_again(
+    guarded: WSGIFace, forgetful: Forgetful, provider: MisbehavingProvider
+) -> None:
+    ada = Browser(guarded)
+    ada.log_in()
+    token = provider.logout_token(ada.me().json["user"]["sub"])
+    forgetful.broken = "owned"
+    provider_side = Browser(guarded)
+    assert provider_side.request("POST", "/auth/backchannel-logout", form={"logout_token": token}).status == 400
+    assert ada.is_logged_in
+    forgetful.broken = ""
+    assert provider_side.request("POST", "/auth/backchannel-logout", form={"logout_token": token}).status == 200
+    assert not ada.is_logged_in
+
+
+def test_signing_out_everywhere_can_be_said_again_when_the_store_failed(
+    guarded: WSGIFace, forgetful: Forgetful
+) -> None:
+    laptop, phone = Browser(guarded), Browser(guarded)
+    laptop.log_in()
+    phone.log_in()
+    forgetful.broken = "owned"
+    assert laptop.post("/auth/logout", form={"everywhere": "1"}).status == 503
+    forgetful.broken = ""
+    assert laptop.post("/auth/logout", form={"everywhere": "1"}).status == 303
+    assert not phone.is_logged_in
+
+
+def test_a_strangers_logout_token_does_not_end_anybodys_session(
+    guarded: WSGIFace, provider: MisbehavingProvider, clock: Clock
+) -> None:
+    """One of an unknown key makes us ask for keys in vain. A session that is confirmed just then waits, and stands."""
+    ada = Browser(guarded)
+    ada.log_in()
+    header = {"alg": "RS256", "kid": "nobody's", "typ": "logout+jwt"}
+    junk = forgery.rs256(forgery.rsa_key(9), header, {"iss": provider.issuer})
+    assert Browser(guarded).request("POST", "/auth/backchannel-logout", form={"logout_token": junk}).status == 400
+    provider.rotate()
+    clock.move(61)
+    assert ada.is_logged_in
+
+
+def test_new_tokens_are_kept_though_their_signature_cannot_be_checked_yet(
+    guarded: WSGIFace, configure: Configure, forgetful: Forgetful, provider: MisbehavingProvider, clock: Clock
+) -> None:
+    """The old refresh token is spent: to send it again would look like theft, and end the session."""
+    ada = Browser(guarded)
+    ada.log_in()
+    other = WSGIFace(configure(store=forgetful, keep_tokens=True, recheck="1m"))  # a worker that knows no keys yet
+    elsewhere = Browser(other, cookies=ada.cookies)
+    provider.faults.answer("jwks", Response(status_code=503))
+    clock.move(61)
+    assert elsewhere.is_logged_in
+    provider.faults.heal("jwks")
+    clock.move(61)
+    assert elsewhere.is_logged_in
+    assert provider.count("token") == 3
+
+
+def test_an_odd_subject_in_a_logout_token_is_no_error_of_ours(guarded: WSGIFace, provider: MisbehavingProvider) -> None:
+    for changes in ({"sub": "\ud800"}, {"sid": "\ud800"}, {"jti": "\ud800"}):
+        claims = {"sub": "ck_u_1"} | changes
+        token = provider.logout_token(claims.pop("sub"), **claims)
+        answer = Browser(guarded).request("POST", "/auth/backchannel-logout", form={"logout_token": token})
+        assert answer.status in {200, 400}
+
+
+def test_what_a_debugger_shows_of_a_session_has_no_token(guarded: WSGIFace) -> None:
+    ada = Browser(guarded)
+    ada.log_in()
+    ada.get("/")
+    session = get_session(guarded.carriers[-1])
+    assert session is not None
+    token = session.access_token()
+    assert token
+    assert token not in repr(session._found) + repr(Tokens(token, refresh_token=token)) + repr(session)

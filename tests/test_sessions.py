@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from ck_middleware.config import AuthConfig
 from ck_middleware.cookies import Attributes
 from ck_middleware.errors import SessionTooLarge
 from ck_middleware.messages import Pass
 from ck_middleware.ports import step
-from ck_middleware.seal import Seal
 from ck_middleware.sessions import SealedSessions
+from ck_middleware.tokens import Login, Tokens
 from support.clock import Clock
 from support.faces import PlainRequest
 
@@ -18,8 +19,26 @@ ADA = {"iss": "https://issuer.example", "sub": "ck_u_1", "name": "Ada"}
 
 
 def sessions(*, keep: tuple[str, ...] | None = None, idle: float = 100, secure: bool = False) -> SealedSessions:
-    seal = Seal(["s" * 32], purpose="session", client="ck_a")
-    return SealedSessions(seal, Attributes(secure=secure), lifetime=1000, idle=idle, keep=keep)
+    config = AuthConfig(
+        client_id="ck_a",
+        client_auth="none",
+        session_secret="s" * 32,
+        session_lifetime=1000,
+        idle_timeout=idle,
+        claims=keep,
+    )
+    return SealedSessions(config, Attributes(secure=secure))
+
+
+def start(claims: dict[str, Any], where: SealedSessions | None = None) -> str:
+    """The one cookie of a new session."""
+    (cookie,) = step((where or sessions()).start(Login(claims, Tokens("at-1")), PlainRequest()))
+    return cookie
+
+
+def end(where: SealedSessions | None = None) -> str:
+    (cookie,) = step((where or sessions()).end(PlainRequest())).cookies
+    return cookie
 
 
 def find(cookies: str, where: SealedSessions | None = None) -> Pass:
@@ -31,11 +50,11 @@ def pair(cookie: str) -> str:
 
 
 def kept(claims: dict[str, Any], keep: tuple[str, ...] | None = None) -> dict[str, Any]:
-    return dict(find(pair(sessions(keep=keep).start(claims))).user.claims)
+    return dict(find(pair(start(claims, sessions(keep=keep)))).user.claims)
 
 
 def test_a_session_that_was_started_is_found() -> None:
-    found = find("a=b; " + pair(sessions().start(ADA)))
+    found = find("a=b; " + pair(start(ADA)))
     assert dict(found.user.claims) == ADA
     assert found.cookies == ()
 
@@ -51,27 +70,27 @@ def test_without_a_cookie_nobody_is_there_and_nothing_is_cleared() -> None:
 def test_a_cookie_that_is_no_session_is_cleared(cookies: str) -> None:
     found = find(cookies)
     assert not found.user.is_authenticated
-    assert found.cookies == (sessions().end(),)
+    assert found.cookies == (end(),)
     assert sessions().carried(PlainRequest(cookies=cookies))
 
 
 def test_a_cookie_lives_no_longer_than_the_session() -> None:
-    assert "; Max-Age=100;" in sessions().start(ADA)
-    assert "; Max-Age=1000;" in sessions(idle=5000).start(ADA)
+    assert "; Max-Age=100;" in start(ADA)
+    assert "; Max-Age=1000;" in start(ADA, sessions(idle=5000))
 
 
 @pytest.mark.parametrize(("secure", "name"), [(False, "ck_session"), (True, "__Host-ck_session")])
 def test_the_cookie_of_a_session_has_one_name(secure: bool, name: str) -> None:  # noqa: FBT001
     there = sessions(secure=secure)
-    assert there.start(ADA).startswith(f"{name}=")
-    assert there.end().startswith(f"{name}=; Max-Age=0;")
-    assert find(pair(there.start(ADA)), there).user.is_authenticated
+    assert start(ADA, there).startswith(f"{name}=")
+    assert end(there).startswith(f"{name}=; Max-Age=0;")
+    assert find(pair(start(ADA, there)), there).user.is_authenticated
     other = sessions(secure=not secure)
-    assert not find(pair(there.start(ADA)).replace(name, pair(other.end())[:-1]), other).user.is_authenticated
+    assert not find(pair(start(ADA, there)).replace(name, pair(end(other))[:-1]), other).user.is_authenticated
 
 
 def test_a_fraction_of_a_second_is_time_too(clock: Clock) -> None:
-    cookie = pair(sessions().start(ADA))
+    cookie = pair(start(ADA))
     clock.move(9.9)
     assert find(cookie).cookies == ()
     clock.move(0.1)
@@ -107,12 +126,12 @@ def test_half_a_character_is_no_reason_to_fail() -> None:
 
 def test_a_session_may_be_as_large_as_a_cookie_and_no_larger() -> None:
     def size(length: int) -> int:
-        return len(pair(sessions().start(ADA | {"about": "x" * length})))
+        return len(pair(start(ADA | {"about": "x" * length})))
 
     length = 2000
     while size(length) <= 4092:
         length += 1
-    assert find(pair(sessions().start(ADA | {"about": "x" * length}))).user.is_authenticated
+    assert find(pair(start(ADA | {"about": "x" * length}))).user.is_authenticated
     with pytest.raises(SessionTooLarge):
         size(length + 6)
 
@@ -120,7 +139,7 @@ def test_a_session_may_be_as_large_as_a_cookie_and_no_larger() -> None:
 def test_the_fattest_claim_is_named_with_both_remedies() -> None:
     claims = ADA | {"groups": ["g"] * 900, "about": "x" * 1500, "picture": "é" * 600}
     with pytest.raises(SessionTooLarge, match="groups") as caught:
-        sessions().start(claims)
+        start(claims)
     for remedy in ("CONSENTKEYS_CLAIMS", "CONSENTKEYS_STORE"):
         assert remedy in str(caught.value)
     assert "ck_u_1" not in str(caught.value)
@@ -128,7 +147,7 @@ def test_the_fattest_claim_is_named_with_both_remedies() -> None:
 
 def test_the_times_are_under_the_seal(clock: Clock) -> None:
     """What a browser can change of its cookie ends the session, and never lengthens it."""
-    value = pair(sessions().start(ADA)).partition("=")[2]
+    value = pair(start(ADA)).partition("=")[2]
     clock.move(200)
     for place in range(len(value)):
         changed = value[:place] + ("A" if value[place] != "A" else "B") + value[place + 1 :]
@@ -137,3 +156,19 @@ def test_the_times_are_under_the_seal(clock: Clock) -> None:
 
 def test_a_session_holds_json_that_any_app_can_read() -> None:
     json.dumps(kept(ADA | {"claim": {"a": [1, 2.5, None, True, "é"]}}))
+
+
+def test_what_a_cookie_cannot_know_it_does_not_claim_to() -> None:
+    """Nothing is kept on the server: nobody else's session can be found there, and no session has tokens."""
+    there = sessions()
+    assert step(there.end_all("anybody")) == []
+    assert step(there.first("a login")) is step(there.first("a login")) is True
+    ending = step(there.end(PlainRequest(cookies=pair(start(ADA)))))
+    assert (ending.tokens, ending.hint) == (None, None)
+    assert find(pair(start(ADA))).session is None
+
+
+def test_a_session_says_when_it_ends(clock: Clock) -> None:
+    cookie = pair(start(ADA))
+    clock.move(50)
+    assert find(cookie).ends_at == clock.now + 950

@@ -10,15 +10,19 @@ import secrets
 import socket
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from starlette.types import ASGIApp
 
 from ck_middleware.addresses import LAST_PORT, is_loopback, split
+from ck_middleware.config import AuthConfig
 from ck_middleware.dev.clients import CALLBACK, Client
 from ck_middleware.dev.demo import asks_consentkeys, demo, keeps_sessions, origin
 from ck_middleware.dev.provider import DevProvider
-from ck_middleware.errors import ConfigError, Fault
+from ck_middleware.errors import ConfigError, Fault, StoreUnavailable
+from ck_middleware.wsgi import WSGIAuthMiddleware
 
 HERE: Final = "127.0.0.1"
 APP_PORTS: Final = (5000, 8000, 8080)  # where Flask, Django, uvicorn and their like listen unless told otherwise
@@ -33,10 +37,10 @@ class NotStarted(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command to its end, and give its exit code."""
     options = _parser().parse_args(argv)
-    commands = {"demo": _demo, "provider": _provider}
+    commands = {"demo": _demo, "provider": _provider, "sessions": _sessions}
     try:
         commands[options.command](options)
-    except (NotStarted, ConfigError) as why:
+    except (NotStarted, ConfigError, StoreUnavailable) as why:
         sys.stderr.write(f"{why}\n")
         return NOT_STARTED
     return 0
@@ -63,7 +67,46 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where your app is called back, exactly; may be repeated. Default: {CALLBACK} at localhost and {HERE}, "
         f"ports {', '.join(map(str, APP_PORTS))}",
     )
+    _add_sessions(commands)
     return parser
+
+
+def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "the sessions in the app's store: configured by the same environment variables as the app"
+    sessions = commands.add_parser("sessions", help=about, description=f"See and end {about}.")
+    acts = sessions.add_subparsers(dest="act", required=True, metavar="act")
+    listing = acts.add_parser("list", help="the sessions of a person")
+    listing.add_argument("--sub", required=True, help="the person, by the sub that the app knows")
+    ending = acts.add_parser("end", help="end sessions, on every machine at once")
+    whose = ending.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--sub", help="all sessions of a person")
+    whose.add_argument("--sid", help="those that began in one session at the provider")
+
+
+def _sessions(options: argparse.Namespace) -> None:
+    store = AuthConfig.from_env().store
+    if (
+        isinstance(store, str)
+        and store.startswith("sqlite:///")
+        and not Path(store.removeprefix("sqlite:///")).exists()
+    ):
+        raise NotStarted("The store (CONSENTKEYS_STORE) names a file that is not there; a relative one begins here.")
+    # The middleware as the app has it, around no app at all.
+    guarded = WSGIAuthMiddleware(lambda _environ, _start_response: [])
+    if options.act == "end":
+        number = guarded.end_sessions(sub=options.sub, sid=options.sid)
+        sys.stdout.write(f"{number} {'session' if number == 1 else 'sessions'} ended\n")
+        return
+    found = guarded.sessions(sub=options.sub)
+    if not found:
+        sys.stderr.write("No sessions of this person, as this client, issuer and SESSION_SECRET see the store.\n")
+    for session in sorted(found, key=lambda session: session.began):
+        times = (_readable(session.began), _readable(session.expires_at))
+        sys.stdout.write(f"{session.id}  began {times[0]}  ends {times[1]}\n")
+
+
+def _readable(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _demo(options: argparse.Namespace) -> None:

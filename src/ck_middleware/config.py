@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from ck_middleware import readers
 from ck_middleware.addresses import Address, split
 from ck_middleware.errors import ConfigError
+from ck_middleware.events import Listener
 from ck_middleware.policy import canonical
 from ck_middleware.readers import faults_of, refuse
 
@@ -55,12 +56,17 @@ class Settings(TypedDict, total=False):
     store: object
     keep_tokens: bool
     recheck: Duration | None
+    on_event: Listener | None
     claims: Words | None
     leeway: Duration
     timeout: Duration
 
 
 ROUTES: Final = ("login", "logout", "me", "backchannel-logout")  # below auth_prefix, beside the callback
+
+NEEDS_STORE: Final = (
+    "needs a store; set store (CONSENTKEYS_STORE), such as sqlite:///sessions.db or redis://localhost/0"
+)
 
 T = TypeVar("T")
 
@@ -165,9 +171,10 @@ class AuthConfig:
     session_lifetime: float = _setting(readers.duration, "CONSENTKEYS_SESSION_LIFETIME", default=24 * 3600.0)
     idle_timeout: float = _setting(readers.duration, "CONSENTKEYS_IDLE_TIMEOUT", default=2 * 3600.0)
     login_lifetime: float = _setting(readers.duration, default=30 * 60.0)  # a magic link lives 15 min; people take time
-    store: str = _setting(readers.store, "CONSENTKEYS_STORE", default="cookie")
-    keep_tokens: bool = _setting(readers.keep_tokens, default=False)
-    recheck: float | None = _setting(readers.recheck, "CONSENTKEYS_RECHECK", default=None)
+    store: object = _setting(readers.store, "CONSENTKEYS_STORE", default=cast("object", "cookie"), secret=True)
+    keep_tokens: bool = _setting(readers.flag, default=False)
+    recheck: float | None = _setting(readers.duration, "CONSENTKEYS_RECHECK", default=None)
+    on_event: Listener | None = _setting(readers.listener, default=None)  # noqa: RUF009  # as every line here
     claims: tuple[str, ...] | None = _setting(readers.words, "CONSENTKEYS_CLAIMS", default=None)
     leeway: float = _setting(readers.leeway, default=60.0)
     timeout: float = _setting(readers.duration, default=10.0)
@@ -208,6 +215,10 @@ class AuthConfig:
         return self.origin + self.mount if self.origin else None
 
     @property
+    def has_store(self) -> bool:
+        return self.store != "cookie"
+
+    @property
     def client(self) -> str:
         """Whose sessions these are: subs of another issuer or client are other people."""
         return f"{self.issuer} {self.client_id}"
@@ -236,6 +247,8 @@ class AuthConfig:
         is_public = "client_auth" not in refused and self.client_auth == "none"
         if "client_secret" not in refused and not self.client_secret and not is_public:
             found["client_secret"] = (f"is missing; {readers.PORTAL}, or set client_auth to none for a public client",)
+        if "store" not in refused and self.store == "cookie":
+            found |= {name: (NEEDS_STORE,) for name in ("keep_tokens", "recheck") if getattr(self, name, None)}
         if {"base_url", "redirect_uri", "auth_prefix"}.isdisjoint(refused):
             found["redirect_uri"] = faults_of(_place, self.base_url, self.redirect_uri, self.auth_prefix)
         return found

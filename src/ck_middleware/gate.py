@@ -10,26 +10,33 @@ from __future__ import annotations
 
 import secrets
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ck_middleware import pages
+from ck_middleware.admin import Admin
 from ck_middleware.config import AuthConfig
 from ck_middleware.cookies import Attributes
-from ck_middleware.errors import ConfigError
+from ck_middleware.errors import ConfigError, StoreUnavailable
+from ck_middleware.events import Teller
 from ck_middleware.log import ERROR, WARNING, event
 from ck_middleware.messages import Pass, Request, Response
 from ck_middleware.policy import Policy, Verdict, canonical
 from ck_middleware.provider import Provider
 from ck_middleware.routes import Routes
-from ck_middleware.seal import Seal, Signature
-from ck_middleware.sessions import SealedSessions
+from ck_middleware.seal import Seal
+from ck_middleware.sessions import SealedSessions, Sessions
 from ck_middleware.site import Site, is_navigation
+from ck_middleware.stored import StoredSessions
+from ck_middleware.stores import open_store
 from ck_middleware.transaction import Transactions
+from ck_middleware.upkeep import Upkeep
 from ck_middleware.user import ANONYMOUS
+from ck_middleware.vault import Vault
 
 if TYPE_CHECKING:
     from ck_middleware.config import Settings
-    from ck_middleware.ports import Http
+    from ck_middleware.ports import Http, Runtime
 
 # A scheme of our own, so that no browser opens its password box; no `error`, since nothing was presented
 # (RFC 6750, 3.1).
@@ -40,28 +47,27 @@ ANONYMOUS_PASS = Pass(ANONYMOUS)
 class Gate:
     """One for each middleware. `admit` says for a request whether the app sees it, and as whose."""
 
-    def __init__(self, config: AuthConfig, http: Http) -> None:
+    def __init__(self, config: AuthConfig, http: Http, runtime: Runtime) -> None:
         attributes = Attributes(secure=config.secure)
-
-        def seal(purpose: str) -> Seal:
-            return Seal(config.session_secret, purpose=purpose, client=config.client)
-
+        provider = Provider(config, http)
+        teller = Teller(config.on_event, runtime)
+        seal = Seal(config.session_secret, purpose="login", client=config.client)
         self._site = Site(config)
         self._policy = Policy(protect=config.protect, public=config.public, api=config.api, mount=config.mount)
-        self._sessions = SealedSessions(
-            seal("session"),
-            attributes,
-            lifetime=config.session_lifetime,
-            idle=config.idle_timeout,
-            keep=config.claims,
-        )
+        self.vault: Vault | None = None
+        self._sessions: Sessions = SealedSessions(config, attributes)
+        if config.has_store:
+            self.vault = Vault(config, open_store(config.store, runtime, timeout=config.timeout))
+            upkeep = Upkeep(config, provider, self.vault, runtime, teller)
+            self._sessions = StoredSessions(config, attributes, self.vault, upkeep)
+        self.admin = Admin(config, self.vault, teller)
         self._routes = Routes(
             config,
             self._site,
-            provider=Provider(config, http),
+            provider=provider,
             sessions=self._sessions,
-            transactions=Transactions(seal("login"), attributes, lifetime=config.login_lifetime),
-            signature=Signature(config.session_secret, purpose="logout", client=config.client),
+            transactions=Transactions(seal, attributes, lifetime=config.login_lifetime),
+            teller=teller,
         )
 
     async def admit(self, request: Request) -> Pass | Response:
@@ -70,16 +76,26 @@ class Gate:
         if verdict is Verdict.REFUSED or not _is_mount(request.mount):
             return pages.notice(400, "path_refused", person=is_navigation(request))
         path = self._site.path(request)
-        if self._routes.owns(path):
-            return await self._routes.answer(request, path)
-        if b"state=" in request.query and (cleaned := self._routes.returned_from_logout(request, path)):
-            return cleaned
-        found = await self._sessions.find(request)
+        try:
+            if self._routes.owns(path):
+                return await self._routes.answer(request, path)
+            if b"state=" in request.query and (cleaned := self._routes.returned_from_logout(request, path)):
+                return cleaned
+            found = await self._sessions.find(request)
+        except StoreUnavailable:
+            return self._store_down(request, verdict, path)
         if request.is_websocket:
             found = self._handshake(request, found)
         if verdict is Verdict.OPEN or found.user.is_authenticated:
             return found
         return self._turn_away(request, verdict, found.cookies)
+
+    def _store_down(self, request: Request, verdict: Verdict, path: str) -> Pass | Response:
+        # Nobody knows who is logged in: the app must not be opened to strangers, nor people be sent to log in anew.
+        if verdict is Verdict.OPEN and not self._routes.owns(path):
+            return ANONYMOUS_PASS
+        person = is_navigation(request) and verdict is not Verdict.API
+        return pages.notice(503, "store_unavailable", person=person, headers=(("Retry-After", "5"),))
 
     def _handshake(self, request: Request, found: Pass) -> Pass:
         # Any site can open a WebSocket to ours, and browsers send the cookie along: without this check it would act as
@@ -87,7 +103,7 @@ class Gate:
         origin = request.header("origin")
         if origin and not self._site.is_own(origin, request):
             return ANONYMOUS_PASS
-        return Pass(found.user)  # a handshake renews nothing: not every server can set a cookie on it
+        return replace(found, cookies=())  # a handshake renews nothing: not every server can set a cookie on it
 
     def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:
         login_url = self._site.login_url(request, self._site.return_to(request))

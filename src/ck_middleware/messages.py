@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ck_middleware.session import Found
     from ck_middleware.user import User
 
 
@@ -53,4 +55,6 @@ class Pass:
     """On to the app, with this user. `cookies` are to be set on the app's response."""
 
     user: User
-    cookies: tuple[str, ...] = field(default=())
+    cookies: tuple[str, ...] = ()
+    session: Found | None = None  # of a stored session
+    ends_at: float = math.inf  # when the session ends at the latest, in seconds since the epoch

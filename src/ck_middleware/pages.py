@@ -105,6 +105,10 @@ TEXTS: Final = {
         "The sign-in service cannot be reached. Please try again in a moment; whoever is signed in stays so.",
         "Try again",
     ),
+    "store_unavailable": Text(
+        "This page cannot be shown right now",
+        "Who is signed in cannot be looked up at the moment. Nobody was signed out; please try again.",
+    ),
     "path_refused": Text("This address is not valid", "It is spelled in a way that could mean two things."),
     "not_found": Text("Nothing here", "There is no page at this address."),
     "method_not_allowed": Text("This cannot be done", "The address does not take this kind of request."),

@@ -6,13 +6,15 @@ says what is wrong and what would be right. No sentence quotes a secret, or an a
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, NoReturn, ParamSpec
 
 from ck_middleware.addresses import split
 from ck_middleware.errors import Fault
+from ck_middleware.events import Event
 from ck_middleware.policy import canonical, return_path
+from ck_middleware.stores import check_url
 
 SHORTEST_SECRET: Final = 32  # bytes; a session secret is keying material for AES-256
 MOST_LEEWAY: Final = 60  # seconds; more would revive ID tokens that have expired
@@ -23,7 +25,6 @@ UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 GENERATE: Final = 'for example from: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 PORTAL: Final = "copy it from the Developer Portal of ConsentKeys"
-LATER: Final = "needs a later version of ck-middleware; this one has cookie sessions only, so leave it out"
 
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
 _PLACEHOLDER: Final = re.compile(
@@ -245,17 +246,14 @@ def path_here(value: object) -> str:
     return path
 
 
-def store(value: object) -> str:
-    if value != "cookie":
-        refuse(LATER)
-    return "cookie"
+def store(value: object) -> object:
+    """Read a URL; any other object is a store of the caller's own, and the face that will use it looks at it."""
+    if isinstance(value, str) and value != "cookie":
+        check_url(value)
+    return value
 
 
-def keep_tokens(value: object) -> bool:
-    if flag(value):
-        refuse(LATER)
-    return False
-
-
-def recheck(_: object) -> float | None:
-    refuse(LATER)
+def listener(value: object) -> Callable[[Event], Awaitable[None] | None]:
+    if not callable(value):
+        refuse(f"is of type {type(value).__name__}; give a function that takes one event")
+    return value

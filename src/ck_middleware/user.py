@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Never
+from typing import Any, Final
 
 from starlette.authentication import BaseUser
 
-from ck_middleware.errors import AuthError, ConfigError
+from ck_middleware.errors import AuthError
 
 KEY: Final = "ck_middleware.user"  # in the scope and the environ; no request header can spell it
 
@@ -77,16 +77,16 @@ def get_user(request: object) -> User:
 
     Raises `AuthError` when there is none, because the request did not come through the middleware.
     """
+    user: User = carried_by(request)[KEY]
+    return user
+
+
+def carried_by(request: object) -> Mapping[str, Any]:
+    """The scope or environ in which the middleware left what it knows of a request. Raises `AuthError` without one."""
     for carrier in (request, *(getattr(request, name, None) for name in ("scope", "environ", "env", "META"))):
-        user = carrier.get(KEY) if isinstance(carrier, Mapping) else None
-        if isinstance(user, User):
-            return user
+        if isinstance(carrier, Mapping) and isinstance(carrier.get(KEY), User):
+            return carrier
     raise AuthError(
         f"this {type(request).__name__} did not come through the middleware, so it has no user: "
         "wrap the app in ASGIAuthMiddleware or WSGIAuthMiddleware"
     )
-
-
-def get_session(request: object) -> Never:
-    """Sessions that the app can look into need a store, which this version does not have. Raises `ConfigError`."""
-    raise ConfigError([f"get_session({type(request).__name__}) needs a store, and a later version of ck-middleware"])

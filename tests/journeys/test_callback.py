@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from support.browser import Browser, query_of
 from support.clock import Clock
-from support.faces import Answer, Face, Guard
+from support.faces import Answer, Asked, Face, Guard
 from support.forgery import without
 from support.provider import MisbehavingProvider
 
@@ -102,6 +103,7 @@ def test_a_callback_again_after_logout_is_a_page(browser: Browser) -> None:
     assert not browser.is_logged_in
 
 
+@pytest.mark.parametrize("kind", ["cookie"])
 def test_a_copied_login_cookie_is_stopped_by_the_code(browser: Browser) -> None:
     url = browser.choose(browser.start_login())
     copied = dict(browser.cookies)
@@ -110,6 +112,34 @@ def test_a_copied_login_cookie_is_stopped_by_the_code(browser: Browser) -> None:
     answer = thief.come_back(url)
     assert refused(answer, 400, "code_refused")
     assert not thief.is_logged_in
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_copied_login_cookie_is_stopped_before_the_provider_is_asked(
+    browser: Browser, provider: MisbehavingProvider
+) -> None:
+    url = browser.choose(browser.start_login())
+    copied = dict(browser.cookies)
+    browser.come_back(url)
+    thief = Browser(browser.face, cookies=copied)
+    answer = thief.come_back(url)
+    assert refused(answer, 400, "login_expired")
+    assert not thief.is_logged_in
+    # A second use of the code could have cost the honest one their tokens (RFC 6749, 4.1.2).
+    assert provider.count("token") == 1
+    assert browser.is_logged_in
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_of_two_copies_of_a_login_at_once_one_is_redeemed(
+    browser: Browser, face: Face, provider: MisbehavingProvider
+) -> None:
+    target = urlsplit(browser.choose(browser.start_login()))
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    headers = [("Host", "localhost:8000"), ("Cookie", cookie)]
+    answers = face.at_once([Asked("GET", f"{target.path}?{target.query}", headers)] * 8)
+    assert sorted(answer.status for answer in answers) == [303, *[400] * 7]
+    assert provider.count("token") == 1
 
 
 def test_a_login_may_take_as_long_as_reading_mail_does(browser: Browser, clock: Clock) -> None:

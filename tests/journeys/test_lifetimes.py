@@ -122,6 +122,7 @@ def test_a_secret_can_be_changed_while_people_are_logged_in(guard: Guard) -> Non
     assert late.cookies == {}
 
 
+@pytest.mark.parametrize("kind", ["cookie"])
 def test_an_active_session_moves_to_the_new_secret(guard: Guard, clock: Clock) -> None:
     browser = Browser(guard(session_secret=OLD, idle_timeout=100))
     browser.log_in(name="Ada")
@@ -129,6 +130,36 @@ def test_an_active_session_moves_to_the_new_secret(guard: Guard, clock: Clock) -
     during = Browser(guard(session_secret=f"{NEW},{OLD}", idle_timeout=100), cookies=browser.cookies)
     during.get("/")
     assert told(Browser(guard(session_secret=NEW, idle_timeout=100), cookies=during.cookies).get("/"))["name"] == "Ada"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_stored_session_ends_with_the_secret_that_it_began_under(guard: Guard, clock: Clock) -> None:
+    """Or nobody could find it by its person any more, whose name in the store that secret made."""
+    browser = Browser(guard(session_secret=OLD, idle_timeout=100))
+    browser.log_in(name="Ada")
+    clock.move(50)
+    during = Browser(guard(session_secret=f"{NEW},{OLD}", idle_timeout=100), cookies=browser.cookies)
+    assert renewed(during.get("/"))
+    late = Browser(guard(session_secret=[NEW], idle_timeout=100), cookies=dict(during.cookies))
+    assert late.get("/").status == 303
+    assert late.cookies == {}
+    assert during.is_logged_in
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_the_sessions_of_a_person_are_found_under_whichever_secret_they_began(guard: Guard) -> None:
+    old = Browser(guard(session_secret=OLD))
+    old.log_in(name="Ada")
+    face = guard(session_secret=[NEW, OLD])
+    new, other = Browser(face), Browser(face)
+    new.log_in(name="Ada")
+    other.log_in(name="Grace")
+    sub = told(new.get("/"))["sub"]
+    assert len(face.sessions(sub)) == 2
+    assert face.end_sessions(sub=sub) == 2
+    assert not old.is_logged_in
+    assert not new.is_logged_in
+    assert other.is_logged_in
 
 
 def test_a_login_and_a_logout_form_survive_a_change_of_secret(guard: Guard) -> None:

@@ -142,6 +142,7 @@ def test_an_unknown_client_is_a_502_in_both_shapes_of_errors(
     assert (answer.status, answer.code) == (502, "client_refused")
 
 
+@pytest.mark.parametrize("kind", ["cookie"])
 def test_more_claims_than_a_cookie_holds_end_the_login(
     guard: Guard, provider: MisbehavingProvider, sessions: object
 ) -> None:
@@ -151,6 +152,16 @@ def test_more_claims_than_a_cookie_holds_end_the_login(
     assert (answer.status, answer.code) == (502, "session_too_large")
     assert not browser.is_logged_in
     assert browser.cookies == {}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_store_holds_more_claims_than_a_cookie(guard: Guard, provider: MisbehavingProvider) -> None:
+    groups = ["a-group-with-a-long-name"] * 2000
+    provider.faults.userinfo = lambda claims: claims | {"groups": groups}
+    browser = Browser(guard())
+    browser.log_in()
+    assert told(browser.get("/"))["claims"]["groups"] == groups
+    assert sum(len(name) + len(value) for name, value in browser.cookies.items()) < 150
 
 
 def test_naming_the_claims_to_keep_is_a_remedy(guard: Guard, provider: MisbehavingProvider) -> None:

@@ -33,6 +33,7 @@ def test_the_oldest_of_too_many_tabs_has_to_start_again(browser: Browser, clock:
         assert browser.come_back(browser.choose(url)).status == 303
 
 
+@pytest.mark.parametrize("kind", ["cookie"])
 @pytest.mark.parametrize("length", [0, 200, 500, 1000, 2000])
 def test_the_cookies_of_any_number_of_tabs_fit_what_servers_take(
     guard: Guard, provider: MisbehavingProvider, clock: Clock, length: int
