@@ -10,8 +10,11 @@ from typing import Unpack, cast, get_type_hints
 import pytest
 
 from ck_middleware.addresses import is_loopback
+from ck_middleware.blocking import BlockingRuntime
 from ck_middleware.config import AuthConfig, Settings
 from ck_middleware.errors import ConfigError
+from ck_middleware.events import Event
+from ck_middleware.stores import open_store
 
 SECRET = "k3y-" * 8
 CLIENT_SECRET = "s3cret-of-the-client"
@@ -59,9 +62,10 @@ VARIABLES: tuple[tuple[str, str, str, object], ...] = (
     ("session_lifetime", "CONSENTKEYS_SESSION_LIFETIME", "7d", 604800.0),
     ("idle_timeout", "CONSENTKEYS_IDLE_TIMEOUT", "15m", 900.0),
     ("store", "CONSENTKEYS_STORE", "cookie", "cookie"),
+    ("store", "CONSENTKEYS_STORE", "redis://localhost/0", "redis://localhost/0"),
     ("claims", "CONSENTKEYS_CLAIMS", "email,name", ("email", "name")),
 )
-NULLABLE = {*URLS, "base_url", "redirect_uri", "public", "recheck", "claims"}
+NULLABLE = {*URLS, "base_url", "redirect_uri", "public", "recheck", "on_event", "claims"}
 DURATIONS = {"session_lifetime", "idle_timeout", "login_lifetime", "leeway", "timeout"}
 DEFAULTS: Mapping[str, object] = {
     "client_auth": "client_secret_post",
@@ -85,6 +89,7 @@ DEFAULTS: Mapping[str, object] = {
     "store": "cookie",
     "keep_tokens": False,
     "recheck": None,
+    "on_event": None,
     "claims": None,
     "leeway": 60.0,
     "timeout": 10.0,
@@ -247,6 +252,11 @@ def test_a_wrong_type_is_a_problem_and_never_another_error(name: str, value: obj
     fine = (name in NULLABLE and value is None) or (name in DURATIONS and value == 5)
     if fine:
         assert configured(**{name: value}).client_id == "ck_1234"
+    elif name == "store" and not isinstance(value, str):
+        # It may be a store of the user's own, and which it has to be the face knows: that one refuses it.
+        with pytest.raises(ConfigError) as caught:
+            open_store(configured(store=value).store, BlockingRuntime(), timeout=1)
+        assert all(text.startswith("store (CONSENTKEYS_STORE): ") for text in caught.value.problems)
     else:
         assert all(text.startswith(name) for text in problems(**{name: value}))
 
@@ -793,15 +803,41 @@ def test_claims_are_names_and_may_be_none_at_all(given: object, claims: tuple[st
     assert configured(claims=given).claims == claims
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [{"store": "sqlite:///x"}, {"store": object()}, {"store": "Cookie"}, {"keep_tokens": True}, {"recheck": "5m"}],
-)
-def test_what_needs_a_store_needs_a_later_version(setting: dict[str, object]) -> None:
-    assert "needs a later version of ck-middleware" in problem(**setting)
+@pytest.mark.parametrize(("setting", "value"), [("keep_tokens", True), ("recheck", "5m"), ("recheck", 1)])
+def test_what_needs_a_store_is_refused_without_one(setting: str, value: object) -> None:
+    text = problem(**{setting: value})
+    assert text.startswith(setting)
+    for remedy in ("store (CONSENTKEYS_STORE)", "sqlite:///", "redis://"):
+        assert remedy in text
+    assert configured(**{setting: value}, store="sqlite:///sessions.db").has_store
 
 
 def test_what_needs_no_store_does_not() -> None:
     assert configured(store="cookie", keep_tokens=False, recheck=None) == configured()
     assert configured(keep_tokens="no") == configured()
-    assert "later version" in environment_problems(ENVIRONMENT | {"CONSENTKEYS_RECHECK": "5m"})[0]
+    assert not configured().has_store
+    assert "needs a store" in environment_problems(ENVIRONMENT | {"CONSENTKEYS_RECHECK": "5m"})[0]
+
+
+def test_a_store_may_be_named_or_brought_along() -> None:
+    own = object()
+    for store in ("sqlite:///x", "sqlite:////var/x.db", "redis://localhost/0", "unix:///run/redis.sock", own):
+        assert configured(store=store).store == store
+        assert configured(store=store).has_store
+
+
+@pytest.mark.parametrize("store", ["Cookie", "", "memory", "sqlite:", "sqlite:///", "redis://", "http://x", "/x.db"])
+def test_what_names_no_store_is_refused(store: str) -> None:
+    assert problem(store=store).startswith("store (CONSENTKEYS_STORE): ")
+
+
+def test_a_listener_is_a_function() -> None:
+    def listener(event: Event) -> None: ...
+
+    assert configured(on_event=listener).on_event is listener
+    assert "give a function" in problem(on_event="print")
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("15m", 900), (timedelta(minutes=5), 300), (1, 1), (None, None)])
+def test_a_recheck_is_a_duration_or_none(given: object, seconds: float | None) -> None:
+    assert configured(recheck=given, store="sqlite:///x").recheck == seconds

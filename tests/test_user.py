@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.authentication import BaseUser
 
-from ck_middleware import AuthError, ConfigError, User, get_session, get_user
+from ck_middleware import AuthError, User, get_user
 from ck_middleware.user import ANONYMOUS, KEY
 
 
@@ -105,8 +105,3 @@ def test_nobody_is_found_where_nobody_is_logged_in() -> None:
 def test_a_request_that_did_not_come_through_has_no_user(request_: object) -> None:
     with pytest.raises(AuthError, match="did not come through the middleware"):
         get_user(request_)
-
-
-def test_sessions_to_look_into_need_a_later_version() -> None:
-    with pytest.raises(ConfigError, match="later version"):
-        get_session({KEY: user()})

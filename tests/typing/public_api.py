@@ -4,7 +4,7 @@ What they would complain about here, they would complain about in every app that
 """
 
 from collections.abc import Mapping
-from typing import Any, Never, assert_type
+from typing import Any, assert_type
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from starlette.applications import Starlette
@@ -12,6 +12,7 @@ from starlette.authentication import BaseUser
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+from werkzeug import Request as WerkzeugRequest
 
 from ck_middleware import (
     ASGIAuthMiddleware,
@@ -23,6 +24,10 @@ from ck_middleware import (
     get_session,
     get_user,
 )
+from ck_middleware.admin import SessionInfo
+from ck_middleware.events import Event
+from ck_middleware.session import AsyncSession, BlockingSession
+from ck_middleware.stores.memory import MemoryStore
 
 
 def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -105,5 +110,49 @@ def every_fault_of_the_configuration_is_an_auth_error(error: ConfigError) -> Aut
     return error
 
 
-def a_session_to_look_into_needs_a_later_version(request: Request) -> Never:
-    get_session(request)
+async def a_session_is_awaited_for_on_asgi(request: Request, scope: Scope) -> None:
+    session = get_session(request)
+    assert_type(session, AsyncSession | None)
+    if session is not None:
+        assert_type(session.id, str)
+        assert_type(session.expires_at, int)
+        assert_type(session.claims, Mapping[str, Any])
+        assert_type(await session.access_token(), str | None)
+    # What types say nothing of is what its user says it is.
+    own: AsyncSession | None = get_session(scope)
+    assert own is not None
+
+
+def a_session_is_called_on_wsgi(request: WerkzeugRequest, environ: WSGIEnvironment) -> None:
+    session = get_session(request)
+    assert_type(session, BlockingSession | None)
+    if session is not None:
+        assert_type(session.access_token(), str | None)
+    own: BlockingSession | None = get_session(environ)
+    assert own is not None
+
+
+def an_app_is_told_what_happened(config: AuthConfig) -> list[object]:
+    def listen(event: Event) -> None:
+        assert_type(event.name, str)
+        assert_type(event.sub, str)
+
+    async def listen_async(event: Event) -> None:
+        assert_type(event.issuer, str)
+
+    return [
+        WSGIAuthMiddleware(wsgi_app, on_event=listen),
+        ASGIAuthMiddleware(asgi_app, on_event=listen),
+        ASGIAuthMiddleware(asgi_app, on_event=listen_async),
+    ]
+
+
+async def sessions_are_listed_and_ended(wsgi: WSGIAuthMiddleware, asgi: ASGIAuthMiddleware) -> None:
+    assert_type(wsgi.sessions(sub="ck_u_1"), list[SessionInfo])
+    assert_type(await asgi.sessions(sub="ck_u_1"), list[SessionInfo])
+    assert_type(wsgi.end_sessions(sub="ck_u_1"), int)
+    assert_type(await asgi.end_sessions(sid="sid-1"), int)
+
+
+def a_store_of_ones_own_is_taken() -> AuthConfig:
+    return AuthConfig.from_env(store=MemoryStore(), keep_tokens=True, recheck="15m")
