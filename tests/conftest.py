@@ -99,8 +99,8 @@ def sessions(request: pytest.FixtureRequest, kind: str, face_name: str, tmp_path
         return {"store": MemoryStore() if face_name == "wsgi" else AsyncMemoryStore()}
     if kind == "sqlite":
         return {"store": f"sqlite:///{tmp_path}/sessions.db"}
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return {"store": f"{server.url}?prefix=journey-{next(_numbers)}:"}
+    url = os.environ.get("REDIS_URL") or request.getfixturevalue("redis_server").url
+    return {"store": f"{url}?prefix=journey-{os.getpid()}-{next(_numbers)}:"}
 
 
 @pytest.fixture

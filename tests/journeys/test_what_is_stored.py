@@ -5,6 +5,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,7 +14,6 @@ from support.browser import Browser
 from support.clock import Clock
 from support.faces import TOKEN, Guard, told
 from support.provider import MisbehavingProvider
-from support.redis_server import HOST, RedisServer
 
 SID = "sid-of-the-provider-0123456789"
 
@@ -24,7 +24,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def contents(kind: str, sessions: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], bytes]:
+def contents(kind: str, sessions: Settings, tmp_path: Path) -> Callable[[], bytes]:
     """Every byte that the store has: keys, values, and what its files are made of."""
 
     def memory() -> bytes:
@@ -37,8 +37,9 @@ def contents(kind: str, sessions: Settings, tmp_path: Path, request: pytest.Fixt
         return b"".join(file.read_bytes() for file in files)
 
     def redis() -> bytes:
-        server: RedisServer = request.getfixturevalue("redis_server")
-        with socket.create_connection((HOST, server.port), 5) as connection, connection.makefile("rb") as reader:
+        address = urlsplit(str(sessions["store"]))
+        there = (address.hostname or "localhost", address.port or 6379)
+        with socket.create_connection(there, 5) as connection, connection.makefile("rb") as reader:
 
             def ask(*words: bytes) -> list[bytes]:
                 said = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
