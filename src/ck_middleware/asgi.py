@@ -46,7 +46,7 @@ class ASGIAuthMiddleware:
         config = configured(config, settings)
         self._http = LoopHttp(config.timeout)
         self._gate = Gate(config, self._http, LoopRuntime())
-        self._live = Live(self._gate.vault, idle=config.idle_timeout)
+        self._live = Live(self._gate.vault, idle=config.idle_timeout, recheck=config.recheck)
         root_path = getattr(app, "root_path", None)
         if isinstance(root_path, str) and not Path(root_path).is_dir():  # Quart calls the app's folder by this name
             warn_of_invisible_mount(config, f"root_path of {type(app).__name__}", root_path)
@@ -123,7 +123,8 @@ class ASGIAuthMiddleware:
 
 def _connection(outcome: Pass, used: float) -> Connection:
     name, stands = (outcome.session.name, outcome.session.stands) if outcome.session else (None, None)
-    return Connection(outcome.ends_at, name, used, time.time(), stands=stands)
+    now = time.time()
+    return Connection(outcome.ends_at, name, used, now, stands=stands, asked=now)
 
 
 def _takes_two(app: object) -> bool:

@@ -7,6 +7,7 @@ for the process looks after those that go on, WebSockets and streams, and asks t
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Connection:
     touched: float  # when the store was last told of that
     task: asyncio.Task[object] | None = None
     stands: Callable[[], Coroutine[Any, Any, bool]] | None = None  # asks the provider when that is due
-    asked: bool = False  # whether it is being asked just now
+    asked: float = math.inf  # when it was last asked, or infinity while it is being asked
     may_end: bool = True  # false as long as its response has not begun
     cancelled: int = 0  # how often we asked the app to end
 
@@ -47,9 +48,10 @@ class Connection:
 class Live:
     """The connections of one process and loop."""
 
-    def __init__(self, vault: Vault | None, *, idle: float) -> None:
+    def __init__(self, vault: Vault | None, *, idle: float, recheck: float | None) -> None:
         self._vault = vault
         self._idle = idle
+        self._recheck = recheck or math.inf
         self._connections: set[Connection] = set()
         self._watch: asyncio.Task[None] | None = None
         self._questions: set[asyncio.Task[None]] = set()
@@ -79,29 +81,29 @@ class Live:
             lasting = [one for one in self._connections if one.touched <= now - LOOK / 2]
             for one in lasting:
                 if now >= one.ends_at or self._is_idle(one, now):
-                    _end(one)
+                    self._end(one)
             for one in await self._gone(lasting):
-                _end(one)
+                self._end(one)
             await self._touch([one for one in lasting if not one.ended])
-            self._ask_about([one for one in lasting if not one.ended])
+            self._ask_about([one for one in lasting if not one.ended and now >= one.asked + self._recheck])
 
     def _ask_about(self, connections: list[Connection]) -> None:
-        """Let the provider confirm their sessions where that is due, beside the looking."""
+        """Let the provider confirm their sessions, beside the looking."""
         for one in connections:
-            if one.stands is not None and not one.asked:
-                one.asked = True
+            if one.stands is not None:
+                one.asked = math.inf
                 task = asyncio.create_task(self._confirm(one, one.stands))
                 self._questions.add(task)
                 task.add_done_callback(self._questions.discard)
 
     async def _confirm(self, connection: Connection, stands: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         try:
-            if not await stands() and connection in self._connections:
-                _end(connection)
+            if not await stands():
+                self._end(connection)
         except StoreUnavailable:
             return
         finally:
-            connection.asked = False
+            connection.asked = time.time()
 
     def _is_idle(self, connection: Connection, now: float) -> bool:
         # Whether a stored session is used elsewhere, the store knows: it is gone from there when it is not.
@@ -121,6 +123,13 @@ class Live:
             return []
         return [one for one in connections if one.name and one.name not in living]
 
+    def _end(self, connection: Connection) -> None:
+        """Ask the app to end, and ask again at the next look if it goes on."""
+        # One that is over by itself is left alone: its task may already be at another request.
+        if connection in self._connections and connection.may_end and connection.task is not None:
+            connection.cancelled += 1
+            connection.task.cancel()
+
     async def _touch(self, connections: list[Connection]) -> None:
         """What a socket carries is use of its session, as a request is."""
         for one in connections:
@@ -130,13 +139,6 @@ class Live:
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(PATIENCE):
                         await self._vault.touch(one.name, ends_at=one.ends_at)
-
-
-def _end(connection: Connection) -> None:
-    """Ask the app to end, and ask again at the next look if it goes on."""
-    if connection.may_end and connection.task is not None and not connection.task.done():
-        connection.cancelled += 1
-        connection.task.cancel()
 
 
 def _forgive(connection: Connection) -> int:
