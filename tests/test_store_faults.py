@@ -142,6 +142,9 @@ def test_a_lock_that_is_released_in_time_is_waited_for(store: Asked, path: Path)
         assert store.touch("key")
 
 
+HELD = 2  # seconds that somebody else has the lock
+
+
 def test_the_loop_goes_on_while_a_write_waits_for_a_lock(path: Path, runner: asyncio.Runner) -> None:
     store = Asked(f"sqlite:///{path}", runner, timeout=5)
     store.put("key")
@@ -157,7 +160,7 @@ def test_the_loop_goes_on_while_a_write_waits_for_a_lock(path: Path, runner: asy
     async def story(holder: subprocess.Popen[bytes]) -> None:
         ticking = asyncio.create_task(tick())
         writing = [asyncio.create_task(store.port.touch("key", ttl=60)) for _ in range(20)]
-        await asyncio.sleep(1)
+        await asyncio.sleep(HELD)
         assert not any(task.done() for task in writing)
         assert await store.port.get("key") == b"v"
         holder.kill()
@@ -166,7 +169,8 @@ def test_the_loop_goes_on_while_a_write_waits_for_a_lock(path: Path, runner: asy
 
     with _locked(path) as holder:
         runner.run(story(holder))
-    assert max(gaps) < 0.1
+    # A write that waited on the loop would stop it for as long as the lock is held; a busy machine does not.
+    assert max(gaps) < HELD / 2
     store.close()
 
 
