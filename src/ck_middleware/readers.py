@@ -13,13 +13,13 @@ from typing import Final, NoReturn, ParamSpec
 from ck_middleware.addresses import split
 from ck_middleware.errors import Fault
 from ck_middleware.events import Event
+from ck_middleware.jose import ALGORITHMS
 from ck_middleware.policy import canonical, return_path
 from ck_middleware.stores import check_url
 
 SHORTEST_SECRET: Final = 32  # bytes; a session secret is keying material for AES-256
 MOST_LEEWAY: Final = 60  # seconds; more would revive ID tokens that have expired
 CLIENT_AUTHS: Final = ("client_secret_post", "client_secret_basic", "none")
-ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
