@@ -1,5 +1,6 @@
 # make demo    try it: a sample app and a development provider, ready to log in
 # make test    all tests, with the coverage gate
+# make proof   the part of them that plays a hostile world, with a summary; with ARGS=--long, minutes of fuzzing
 # make lint    ruff, mypy, pyright
 # make build   the wheel and the source distribution, in dist/
 # make clean   remove what the others made
@@ -10,13 +11,16 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test lint build clean
+.PHONY: demo test proof lint build clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/ck-middleware demo $(ARGS)
 
 test: $(VENV)/.dev
 	@$(VENV)/bin/python -m pytest --cov --cov-report=term $(ARGS)
+
+proof: $(VENV)/.dev
+	@$(VENV)/bin/python -m pytest tests/proof $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(VENV)/bin/ruff check --quiet

@@ -31,6 +31,10 @@ SESSION_SECRET = "0123456789abcdef0123456789abcdef"
 _numbers = itertools.count()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="let the proof search with chance, and for minutes")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     return _skips_fail_in_ci((yield))
