@@ -194,6 +194,18 @@ def test_a_proxy_of_the_environment_is_used(ask: Ask, proxy_settings: pytest.Mon
 
 
 @pytest.mark.usefixtures("light_clients")
+@pytest.mark.parametrize(
+    "proxy", ["socks5://hunter2@127.0.0.1:9", "ftp://hunter2@x:1", "http://[::1hunter2", f"http://hunter2@{HOST}:99999"]
+)
+def test_a_proxy_that_cannot_be_used_is_an_unreachable_provider(
+    ask: Ask, proxy_settings: pytest.MonkeyPatch, proxy: str
+) -> None:
+    proxy_settings.setenv("all_proxy", proxy)
+    with pytest.raises(ProviderUnreachable) as caught:
+        ask("http://provider.example/x")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_proxy_opens_a_tunnel_to_an_https_provider(
     ask: Ask, tmp_path: Path, proxy_settings: pytest.MonkeyPatch
 ) -> None:

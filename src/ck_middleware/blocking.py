@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,7 +16,7 @@ import httpcore  # httpx's own transport: used as such, since httpx has no bound
 import httpx
 
 from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
-from ck_middleware.ports import LARGEST_ANSWER, answer
+from ck_middleware.ports import LARGEST_ANSWER, answer, proxy_understood
 
 if TYPE_CHECKING:
     import ssl
@@ -42,7 +43,7 @@ class BlockingHttp:
             return self._exchange(request)
         except (TimeoutError, httpcore.TimeoutException) as exc:
             raise ProviderUnreachable(f"{host} gave no whole answer within {self._timeout:g} seconds") from exc
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError, UnicodeError) as exc:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError, ValueError) as exc:
             raise ProviderUnreachable(f"{host} cannot be reached: {type(exc).__name__}") from exc
 
     def lock(self) -> BlockingLock:
@@ -192,5 +193,8 @@ def _proxy(url: httpx.URL) -> str | None:
 
 def _as_proxy(address: str) -> httpcore.Proxy:
     # httpx reads what people write: `host:port` alone, and a name and password before an `@`. httpcore does not.
-    proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+    with proxy_understood():
+        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+        if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
+            raise ImportError  # as httpx does; httpcore would at every call
     return httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth)

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
-from ck_middleware.ports import LARGEST_ANSWER, answer
+from ck_middleware.ports import LARGEST_ANSWER, answer, proxy_understood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -35,7 +35,7 @@ class LoopHttp:
                 return await self._exchange(request)
         except (TimeoutError, httpx.TimeoutException) as exc:
             raise ProviderUnreachable(f"{host} gave no whole answer within {self._timeout:g} seconds") from exc
-        except httpx.TransportError as exc:
+        except (httpx.TransportError, ExceptionGroup) as exc:  # the latter when a proxy's port is none
             raise ProviderUnreachable(f"{host} cannot be reached: {type(exc).__name__}") from exc
         except (httpx.InvalidURL, UnicodeError) as exc:
             raise ProviderFaulty(f"{host} sends elsewhere, to what is no address") from exc
@@ -71,7 +71,9 @@ class LoopHttp:
                 # Reading the certificates takes tens of milliseconds, in which nobody else would be served.
                 context = await asyncio.to_thread(httpx.create_ssl_context)
                 no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-                self._clients[loop] = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
+                with proxy_understood():
+                    client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
+                self._clients[loop] = client
             return self._clients[loop]
 
 

@@ -4,11 +4,13 @@ The core awaits nothing but these ports and itself. A port whose coroutines neve
 `step` run the whole core in the caller's own thread, with no event loop.
 """
 
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 import httpx
+
+from ck_middleware.errors import ProviderUnreachable
 
 LARGEST_ANSWER = 1 << 20  # bytes of one provider response; more is not an answer but an attack
 
@@ -83,6 +85,18 @@ def answer(status: int, headers: httpx.Headers, body: bytes) -> httpx.Response:
     """A provider's answer as the protocol reads it: of its headers the media type alone, so nothing is unpacked."""
     media_type = headers.get("Content-Type", "")
     return httpx.Response(status, headers={"Content-Type": media_type if media_type.isascii() else ""}, content=body)
+
+
+@contextmanager
+def proxy_understood() -> Iterator[None]:
+    """Raises `ProviderUnreachable` for a proxy of the environment that cannot be used. Its text may be a password."""
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as exc:
+        hint = "; a SOCKS proxy needs: pip install 'httpx[socks]'" if isinstance(exc, ImportError) else ""
+        raise ProviderUnreachable(
+            f"the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no address that can be used{hint}"
+        ) from None
 
 
 def step(coroutine: Coroutine[Any, Any, T]) -> T:
