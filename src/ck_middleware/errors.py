@@ -5,6 +5,7 @@
      |- StoreUnavailable        503  the store of sessions cannot be asked
      |- LoginRefused            a login that does not end in a session; `code` and `status` say why
          |- HostUnknown             400  the address of the app is not known, so nobody can be sent back to it
+         |- InitiationInvalid       400  another site asks for a login with another provider, or not clearly
          |- LoginUnfinished         400  nothing here began this login, or it is too old
          |- CallbackInvalid         400  what came back through the browser is not an answer to what was asked
          |- CodeRefused             400  the provider no longer accepts the authorization code
@@ -56,6 +57,10 @@ class LoginRefused(AuthError):
 
 class HostUnknown(LoginRefused):
     code = "base_url_missing"
+
+
+class InitiationInvalid(LoginRefused):
+    code = "initiation_invalid"
 
 
 class LoginUnfinished(LoginRefused):

@@ -70,6 +70,11 @@ TEXTS: Final = {
         "The app does not know that it is reached at this address. Its owner finds the setting to change in the log.",
         "Try again",
     ),
+    "initiation_invalid": Text(
+        "This sign-in was not begun",
+        "The link that led here asks for another sign-in service than this app's own, or is not complete.",
+        "Sign in",
+    ),
     "login_expired": Text(
         "This sign-in cannot be finished",
         "It was begun in another browser, was finished before, or took too long. Nothing is wrong; just start again.",

@@ -11,6 +11,7 @@ from ck_middleware.endings import Endings
 from ck_middleware.errors import (
     CallbackInvalid,
     ConsentDenied,
+    InitiationInvalid,
     LoginRefused,
     LoginUnfinished,
     ProviderFaulty,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 LONGEST_HINT = 255  # characters of a login_hint
 ONCE = ("state", "code", "iss", "error")  # of a callback; never twice (RFC 6749, 3.1)
+INITIATION = ("iss", "login_hint", "target_link_uri")  # of a login that another site begins; never twice either
 
 # What an error of the provider means to the person (RFC 6749, 4.1.2.1). Any other is an answer to nothing we asked.
 ERRORS: dict[str, type[LoginRefused]] = {
@@ -94,8 +96,9 @@ class Routes:
     async def login(self, request: Request) -> Response:
         """Begin a login: off to the provider, with one sealed cookie that remembers what was asked."""
         query = fields(request.query)
-        return_to = self._acceptable(only(query, "next"), request)
+        return_to = self._acceptable(self._wanted(query, request), request)
         try:
+            self._check_initiation(query)
             begun = transaction.begin(
                 issuer=self._config.issuer, redirect_uri=self._site.redirect_uri(request), return_to=return_to
             )
@@ -163,6 +166,24 @@ class Routes:
             raise CallbackInvalid(f"the answer is from iss={issuer!r}; the issuer setting says {self._config.issuer!r}")
         if not issuer and ("iss" in query or (await self._provider.metadata()).always_sends_iss):
             raise CallbackInvalid("the answer has no iss, though the provider says that it always sends it")
+
+    def _check_initiation(self, query: dict[str, list[str]]) -> None:
+        """A login that another site begins is one with our provider, or none (OpenID Connect Core, 4)."""
+        if "iss" not in query:
+            return
+        if any(len(query.get(name, ())) > 1 for name in INITIATION):
+            raise InitiationInvalid("another site asks for a login, with a parameter twice")
+        issuer = only(query, "iss")
+        if issuer != self._config.issuer:
+            raise InitiationInvalid(
+                f"another site asks for a login with iss={issuer!r}; the issuer setting says {self._config.issuer!r}"
+            )
+
+    def _wanted(self, query: dict[str, list[str]], request: Request) -> str:
+        """Where somebody asks to go after login. Who names the issuer may name an address of the app in full."""
+        if "iss" in query and "target_link_uri" in query:
+            return self._site.path_of(only(query, "target_link_uri"), request)
+        return only(query, "next")
 
     def _acceptable(self, wanted: str, request: Request) -> str:
         """Where to go after login: a path on this origin that is not one of ours, judged again when it is used."""

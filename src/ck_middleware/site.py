@@ -9,7 +9,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
-from ck_middleware.errors import HostUnknown
+from ck_middleware.addresses import split
+from ck_middleware.errors import Fault, HostUnknown
 from ck_middleware.policy import local_path, return_path
 
 if TYPE_CHECKING:
@@ -76,6 +77,22 @@ class Site:
 
     def after_login(self, request: Request) -> str:
         return self.mount(request) + self._after_login
+
+    def path_of(self, address: str, request: Request) -> str:
+        """The path of an address inside the app, with what follows it; empty for one elsewhere. A path stays as it is.
+
+        Where it leads is for `return_path` to judge (CVE-2021-39191: a `target_link_uri` to anywhere).
+        """
+        if address.startswith("/"):
+            return address
+        named, mark, fragment = address.partition("#")
+        try:
+            parts = split(named)
+        except Fault:
+            return ""
+        if not self.is_own(parts.origin, request) or not f"{parts.path}/".startswith(f"{self.mount(request)}/"):
+            return ""
+        return (parts.path or "/") + parts.query + mark + fragment
 
     def return_to(self, request: Request) -> str:
         """The page to come back to after a login that this request turns out to need.
