@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 from ck_middleware.blocking import BlockingRuntime
 from ck_middleware.looping import LoopRuntime
-from ck_middleware.ports import Store, step
-from ck_middleware.stores import open_store
+from ck_middleware.ports import Runtime, Store, step
+from ck_middleware.stores import open_store, redis, sqlite
 
+PATIENCE = 30.0  # seconds for an honest answer, on a machine that may stand still for some
 THREADS = 8
 TASKS = 50
 PROCESSES = 4
@@ -23,12 +26,17 @@ T = TypeVar("T")
 Question = Coroutine[Any, Any, T]
 
 
+def open_patiently(setting: object, runtime: Runtime, *, timeout: float = PATIENCE) -> Store:
+    """A store that waits as long as it is told, and not just as long as people would wait for a page."""
+    with patch.object(redis, "LONGEST_WAIT", PATIENCE), patch.object(sqlite, "LONGEST_WAIT", PATIENCE):
+        return open_store(setting, runtime, timeout=timeout)
+
+
 class Asked:
     """A store on one face. `runner` is the loop of the ASGI face; without one the face is WSGI."""
 
-    def __init__(self, setting: object, runner: asyncio.Runner | None = None, *, timeout: float = 5.0) -> None:
-        runtime = LoopRuntime() if runner else BlockingRuntime()
-        self.port: Store = open_store(setting, runtime, timeout=timeout)
+    def __init__(self, setting: object, runner: asyncio.Runner | None = None, *, timeout: float = PATIENCE) -> None:
+        self.port = open_patiently(setting, LoopRuntime() if runner else BlockingRuntime(), timeout=timeout)
         self._runner = runner
 
     def ask(self, question: Question[T]) -> T:
@@ -75,10 +83,17 @@ async def _gathered(questions: Sequence[Question[T]]) -> list[T]:
     return await asyncio.gather(*questions)
 
 
+def environ() -> dict[str, str]:
+    """Of a process that imports what tests do."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])}
+
+
 def contend(url: str, count: int = PROCESSES) -> list[dict[str, list[int]]]:
     """What each of some processes got, all of which wanted the same."""
     words = [sys.executable, str(CONTENDER), url]
-    processes = [subprocess.Popen([*words, str(number)], stdout=subprocess.PIPE) for number in range(count)]
+    processes = [
+        subprocess.Popen([*words, str(number)], env=environ(), stdout=subprocess.PIPE) for number in range(count)
+    ]
     written = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * count
     return [json.loads(text) for text in written]

