@@ -8,7 +8,7 @@ import pytest
 from ck_middleware import AuthError, ConfigError, get_session
 from ck_middleware.ports import step
 from ck_middleware.session import KEY, AsyncSession, BlockingSession, Found, Session
-from ck_middleware.user import ANONYMOUS, User
+from ck_middleware.user import User
 from ck_middleware.user import KEY as USER
 
 CLAIMS: dict[str, Any] = {"iss": "https://issuer.example", "sub": "ck_u_1", "groups": ["staff"]}
@@ -72,7 +72,7 @@ def test_the_session_is_found_in_any_request(attribute: str) -> None:
 
 
 def test_there_is_none_where_nobody_is_logged_in_or_nothing_is_stored() -> None:
-    assert get_session({USER: ANONYMOUS, KEY: None}) is None
+    assert get_session({USER: User(), KEY: None}) is None
     assert get_session({USER: User(json.dumps(CLAIMS).encode())}) is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.authentication import BaseUser
 
 from ck_middleware import AuthError, User, get_user
-from ck_middleware.user import ANONYMOUS, KEY
+from ck_middleware.user import KEY
 
 
 def user(**claims: Any) -> User:
@@ -23,17 +23,11 @@ def test_somebody_logged_in_is_known_by_issuer_and_sub() -> None:
 
 
 def test_nobody_is_nobody() -> None:
-    assert not ANONYMOUS.is_authenticated
-    texts = (
-        ANONYMOUS.sub,
-        ANONYMOUS.issuer,
-        ANONYMOUS.name,
-        ANONYMOUS.email,
-        ANONYMOUS.display_name,
-        ANONYMOUS.identity,
-    )
+    nobody = User()
+    assert not nobody.is_authenticated
+    texts = (nobody.sub, nobody.issuer, nobody.name, nobody.email, nobody.display_name, nobody.identity)
     assert set(texts) == {""}
-    assert dict(ANONYMOUS.claims) == {}
+    assert dict(nobody.claims) == {}
 
 
 @pytest.mark.parametrize(
@@ -74,12 +68,12 @@ def test_two_requests_of_one_person_share_nothing_that_can_be_changed() -> None:
 
 def test_a_user_is_what_starlette_calls_one() -> None:
     assert isinstance(user(), BaseUser)
-    assert isinstance(ANONYMOUS, BaseUser)
+    assert isinstance(User(), BaseUser)
 
 
 def test_a_user_shows_no_claim_but_the_pseudonym() -> None:
     assert repr(user(name="Ada", email="ada@example.test")) == "<User ck_u_1>"
-    assert repr(ANONYMOUS) == "<User anonymous>"
+    assert repr(User()) == "<User anonymous>"
 
 
 class Carrier:
@@ -95,7 +89,8 @@ def test_the_user_is_found_in_any_request(attribute: str) -> None:
 
 
 def test_nobody_is_found_where_nobody_is_logged_in() -> None:
-    assert get_user({KEY: ANONYMOUS}) is ANONYMOUS
+    nobody = User()
+    assert get_user({KEY: nobody}) is nobody
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from ck_middleware.admin import SessionInfo
     from ck_middleware.config import AuthConfig, Settings
 
-LOGGED_IN = AuthCredentials(["authenticated"])
-NOT_LOGGED_IN = AuthCredentials()
+LOGGED_IN = ("authenticated",)  # what Starlette's `@requires` asks for
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 FORGEABLE = len(b"remote-user")
 
@@ -66,7 +65,8 @@ class ASGIAuthMiddleware:
             return
         scope["user"] = scope[KEY] = outcome.user
         scope[SESSION] = AsyncSession(outcome.session) if outcome.session else None
-        scope["auth"] = LOGGED_IN if outcome.user.is_authenticated else NOT_LOGGED_IN
+        # A new one for each request: an app may add to its scopes, and must not add them to everybody's.
+        scope["auth"] = AuthCredentials(LOGGED_IN if outcome.user.is_authenticated else ())
         if outcome.cookies:
             send = _setting(outcome.cookies, send)
         if not outcome.user.is_authenticated:

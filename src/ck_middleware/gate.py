@@ -31,7 +31,7 @@ from ck_middleware.stored import StoredSessions
 from ck_middleware.stores import open_store
 from ck_middleware.transaction import Transactions
 from ck_middleware.upkeep import Upkeep
-from ck_middleware.user import ANONYMOUS
+from ck_middleware.user import User
 from ck_middleware.vault import Vault
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 # A scheme of our own, so that no browser opens its password box; no `error`, since nothing was presented
 # (RFC 6750, 3.1).
 CHALLENGE = ("WWW-Authenticate", 'OpenIDConnect realm="login"')
-ANONYMOUS_PASS = Pass(ANONYMOUS)
 
 
 class Gate:
@@ -93,7 +92,7 @@ class Gate:
     def _store_down(self, request: Request, verdict: Verdict, path: str) -> Pass | Response:
         # Nobody knows who is logged in: the app must not be opened to strangers, nor people be sent to log in anew.
         if verdict is Verdict.OPEN and not self._routes.owns(path):
-            return ANONYMOUS_PASS
+            return Pass(User())
         person = is_navigation(request) and verdict is not Verdict.API
         return pages.notice(503, "store_unavailable", person=person, headers=(("Retry-After", "5"),))
 
@@ -102,7 +101,7 @@ class Gate:
         # the person (cross-site WebSocket hijacking, CWE-1385). A program without `Origin` has no cookie to misuse.
         origin = request.header("origin")
         if origin and not self._site.is_own(origin, request):
-            return ANONYMOUS_PASS
+            return Pass(User())
         return replace(found, cookies=())  # a handshake renews nothing: not every server can set a cookie on it
 
     def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:

@@ -16,7 +16,7 @@ from ck_middleware import cookies
 from ck_middleware.errors import SessionTooLarge
 from ck_middleware.messages import Pass
 from ck_middleware.seal import AHEAD, Seal
-from ck_middleware.user import ANONYMOUS, User
+from ck_middleware.user import User
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -94,15 +94,15 @@ class SealedSessions:
     async def find(self, request: Request) -> Pass:
         found = cookies.values(request.cookies, self._name)
         if not found:
-            return Pass(ANONYMOUS)
+            return Pass(User())
         # Two cookies of our name: one was planted, and nobody can say which. Neither counts.
         plain = self._seal.open(found[0], name=self.name) if len(found) == 1 else None
         if plain is None:
-            return Pass(ANONYMOUS, (self._attributes.clear(self.name),))
+            return Pass(User(), (self._attributes.clear(self.name),))
         began, seen = TIMES.unpack_from(plain)
         now = time.time()
         if began > now + AHEAD or now >= began + self._lifetime or now >= seen + self._idle:
-            return Pass(ANONYMOUS, (self._attributes.clear(self.name),))
+            return Pass(User(), (self._attributes.clear(self.name),))
         user, ends_at = User(plain[TIMES.size :]), began + self._lifetime
         if now < seen + self._idle * RENEWED_AFTER:
             return Pass(user, ends_at=ends_at)

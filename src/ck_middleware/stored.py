@@ -13,7 +13,7 @@ from ck_middleware.seal import AHEAD, Signature
 from ck_middleware.session import Found
 from ck_middleware.sessions import RENEWED_AFTER, Ending, encode, kept
 from ck_middleware.tokens import Tokens
-from ck_middleware.user import ANONYMOUS, User
+from ck_middleware.user import User
 
 if TYPE_CHECKING:
     from ck_middleware.config import AuthConfig
@@ -46,12 +46,12 @@ class StoredSessions:
     async def find(self, request: Request) -> Pass:
         """The user, and the cookie that renews their session or clears what is none. Raises `StoreUnavailable`."""
         if not self.carried(request):
-            return Pass(ANONYMOUS)
+            return Pass(User())
         signed = self._read(request)
         record = await self._vault.load(vault.name_of(signed[0])) if signed else None
         record = await self._upkeep.confirmed(record) if record else None
         if signed is None or record is None:
-            return Pass(ANONYMOUS, (self._attributes.clear(self.name),))
+            return Pass(User(), (self._attributes.clear(self.name),))
         token = partial(self._upkeep.access_token, record) if self._keeps_tokens else None
         ends_at = self._vault.ends_at(record)
         stands = partial(self._stands, record.name) if self._rechecks else None

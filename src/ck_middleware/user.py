@@ -69,9 +69,6 @@ class User(BaseUser):
         return f"<User {self.sub}>" if self.is_authenticated else "<User anonymous>"
 
 
-ANONYMOUS: Final = User()
-
-
 def get_user(request: object) -> User:
     """The user of a request: of an ASGI scope, a WSGI environ, or any framework's request object that carries one.
 
