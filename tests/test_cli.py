@@ -24,10 +24,11 @@ from starlette.types import ASGIApp
 import ck_middleware
 from ck_middleware import AuthConfig
 from ck_middleware.cli import main
+from support.ports import Port
 
 SESSION_SECRET = "thirty-two bytes that nobody else knows"
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # refused, but for an app at ConsentKeys
-PATIENCE = 20  # seconds for a command to start or stop
+PATIENCE = 30  # seconds for a command to start or stop
 
 
 @dataclass
@@ -62,10 +63,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
 
 
 @pytest.fixture
-def port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+def port() -> Iterator[int]:
+    with Port() as port:
+        yield port.number
 
 
 @pytest.fixture

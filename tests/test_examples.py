@@ -17,6 +17,7 @@ from typing import Self
 import httpx
 import pytest
 
+from support.ports import Port
 from support.provider import Hub, MisbehavingProvider
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -93,11 +94,6 @@ def _await_answer(process: "subprocess.Popen[bytes]", port: int) -> None:
     pytest.fail("the server does not listen")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
 def _run_line(example: str, port: int) -> list[str]:
     """The line of the head that starts the server, with another port than 5000."""
     head = ast.get_docstring(ast.parse((EXAMPLES / example).read_text("utf-8"))) or ""
@@ -115,18 +111,18 @@ def provider(hub: Hub) -> Iterator[MisbehavingProvider]:
 def origin(
     request: pytest.FixtureRequest, provider: MisbehavingProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    port = _free_port()
-    provider.register(f"http://localhost:{port}/auth/callback")
-    with served(
-        _run_line(request.param, port),
-        port=port,
-        home=tmp_path_factory.mktemp("home"),
-        CONSENTKEYS_ISSUER=provider.issuer,
-        CONSENTKEYS_CLIENT_ID=str(provider.settings["client_id"]),
-        CONSENTKEYS_CLIENT_SECRET=str(provider.settings["client_secret"]),
-        SESSION_SECRET=os.urandom(32).hex(),
-    ) as origin:
-        yield origin
+    with Port() as port:
+        provider.register(f"http://localhost:{port.number}/auth/callback")
+        with served(
+            _run_line(request.param, port.number),
+            port=port.number,
+            home=tmp_path_factory.mktemp("home"),
+            CONSENTKEYS_ISSUER=provider.issuer,
+            CONSENTKEYS_CLIENT_ID=str(provider.settings["client_id"]),
+            CONSENTKEYS_CLIENT_SECRET=str(provider.settings["client_secret"]),
+            SESSION_SECRET=os.urandom(32).hex(),
+        ) as origin:
+            yield origin
 
 
 @pytest.fixture
@@ -188,9 +184,10 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def demo_origin(demo_home: Path) -> Iterator[str]:
-    port = _free_port()
-    with served(["ck_middleware", "demo", "--port", str(port)], port=port, home=demo_home) as origin:
-        yield origin
+    with Port() as port:
+        words = ["ck_middleware", "demo", "--port", str(port.number)]
+        with served(words, port=port.number, home=demo_home) as origin:
+            yield origin
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
-HOST = "127.0.0.1"
+from support.ports import HOST, Port
+
 PATIENCE = 30  # seconds for whatever a server does, on a busy machine
 
 
@@ -36,7 +37,8 @@ class RedisServer:
     """One server on a port and a Unix socket of its own; nothing is written to the disk unless `options` say so."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.port = _free_port()
+        self._port = Port()
+        self.port = self._port.number
         self.url = f"redis://{HOST}:{self.port}/0"
         self.socket = folder / f"{self.port}.sock"
         self._words = [binary(), "--port", str(self.port), "--bind", HOST, "--unixsocket", str(self.socket)]
@@ -86,6 +88,7 @@ class RedisServer:
 
     def __exit__(self, *exc: object) -> None:
         self.kill()
+        self._port.close()
 
 
 class BadLine:
@@ -128,9 +131,3 @@ class BadLine:
     def __exit__(self, *exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port

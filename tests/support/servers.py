@@ -21,9 +21,9 @@ import httpx
 import ck_middleware
 from support.browser import FETCH, NAVIGATION
 from support.faces import Answer
+from support.ports import HOST, Port
 from support.provider import MisbehavingProvider
 
-HERE = "127.0.0.1"
 PATIENCE = 30  # seconds for whatever a server does, on a busy machine
 SESSION_SECRET = "0123456789abcdef" * 4
 TLS = ssl.create_default_context()  # a client makes its own in tens of milliseconds, needed or not
@@ -41,7 +41,7 @@ class Running:
         self._log = directory / "log"
         self._record = directory / "record"
         self._record.touch()
-        bound = f"--bind {HERE}:{port} --no-control-socket" if command.startswith("gunicorn") else f"--port {port}"
+        bound = f"--bind {HOST}:{port} --no-control-socket" if command.startswith("gunicorn") else f"--port {port}"
         words = [sys.executable, "-m", *shlex.split(f"{command} {bound}")]
         self.environ = environ | {"APP_RECORD": str(self._record)}
         with self._log.open("w") as log:
@@ -64,7 +64,7 @@ class Running:
         """One request, with these header fields byte for byte: clients for people would tidy them up."""
         host = () if any(field.lower().startswith("host:") for field in fields) else (f"Host: localhost:{self.port}",)
         lines = (f"GET {target} HTTP/1.1", *host, *fields, "Connection: close", "", "")
-        with socket.create_connection((HERE, self.port), PATIENCE) as connection:
+        with socket.create_connection((HOST, self.port), PATIENCE) as connection:
             connection.sendall("\r\n".join(lines).encode("latin-1"))
             response = HTTPResponse(connection)
             response.begin()
@@ -126,14 +126,14 @@ def serve(command: str, provider: MisbehavingProvider, directory: Path, **enviro
 
     It answers, with all its workers, when this gives it. At the end it is stopped.
     """
-    port = _free_port()
-    provider.register(f"http://localhost:{port}/auth/callback")
-    running = Running(command, port, directory, _environ(provider) | environ)
-    try:
-        running.await_workers(int(*re.findall(r"--workers (\d+)", command) or "1"))
-        yield running
-    finally:
-        running.stop()
+    with Port() as port:
+        provider.register(f"http://localhost:{port.number}/auth/callback")
+        running = Running(command, port.number, directory, _environ(provider) | environ)
+        try:
+            running.await_workers(int(*re.findall(r"--workers (\d+)", command) or "1"))
+            yield running
+        finally:
+            running.stop()
 
 
 def _environ(provider: MisbehavingProvider) -> dict[str, str]:
@@ -147,11 +147,6 @@ def _environ(provider: MisbehavingProvider) -> dict[str, str]:
         "CONSENTKEYS_PUBLIC": "/alive",
         "SESSION_SECRET": SESSION_SECRET,
     }
-
-
-def _free_port() -> int:
-    with socket.create_server((HERE, 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 class Visitor:

@@ -12,8 +12,9 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
-HOST = "127.0.0.1"
-PATIENCE = 10  # seconds for a server to start or stop
+from support.ports import HOST, Port
+
+PATIENCE = 30  # seconds for a server to start or stop, on a busy machine
 
 
 class Server:
@@ -25,14 +26,14 @@ class Server:
     def __init__(self, app: ASGIApp | None = None, *, lifespan: bool = False) -> None:
         self.app = app
         self._lifespan = lifespan
-        self._socket: socket.socket | None = socket.create_server((HOST, 0))
-        self.port: int = self._socket.getsockname()[1]
+        self._port = Port()
+        self.port = self._port.number
         self.url = f"http://{HOST}:{self.port}"
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread()
 
     def start(self) -> None:
-        listening, self._socket = self._socket or socket.create_server((HOST, self.port)), None
+        listening = socket.create_server((HOST, self.port))
         config = uvicorn.Config(
             self.app or _nothing,
             ws="none",
@@ -50,8 +51,6 @@ class Server:
             time.sleep(0.005)
 
     def stop(self) -> None:
-        if self._socket:
-            self._socket.close()
         if self._server:
             self._server.should_exit = True
             self._thread.join(PATIENCE)
@@ -65,6 +64,7 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._port.close()
 
 
 class RawServer:
