@@ -29,8 +29,9 @@ from support.browser import Browser
 from support.clock import Clock
 from support.faces import ASGIFace, Asked, Face, Guard, Headers, WSGIFace
 from support.provider import CLIENT_ID, Hub, MisbehavingProvider
-from support.servers import HERE, PATIENCE, TLS, Running, Visitor, serve
+from support.servers import PATIENCE, TLS, Running, Visitor, serve
 
+HERE = "127.0.0.1"
 CROWD = 50
 VISITS = 500
 PEOPLE = [person_called(f"Person {number:02}") for number in range(CROWD)]
