@@ -8,11 +8,11 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol, TypeVar, Unpack
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIEnvironment
 
@@ -26,7 +26,9 @@ from ck_middleware.messages import Request
 from ck_middleware.ports import step
 
 Headers = list[tuple[str, str]]
+T = TypeVar("T")
 
+PATIENCE = 60  # seconds for an answer that somebody waits for in a thread; a loop that is blocked gives none
 TOKEN = "/token"  # where the app asks for the access token, and tells it
 
 
@@ -102,6 +104,12 @@ class Face(Protocol):
 
     def at_once(self, asked: Sequence[Asked]) -> list[Answer]:
         """Many requests at the same time: each in a thread of its own, or in a task."""
+
+    def together(self, acts: Sequence[Callable[[], T]]) -> list[T]:
+        """What each of these gives, all done at the same time, in threads. They may ask this app, and others."""
+
+    def run(self, question: Coroutine[Any, Any, T]) -> T:
+        """What a part of the core gives, asked directly."""
 
     def sessions(self, sub: str) -> list[SessionInfo]:
         """What the app itself may ask the middleware."""
@@ -188,6 +196,13 @@ class WSGIFace:
         with ThreadPoolExecutor(len(asked)) as threads:
             return list(threads.map(one, asked))
 
+    def together(self, acts: Sequence[Callable[[], T]]) -> list[T]:
+        with ThreadPoolExecutor(len(acts)) as threads:
+            return [done.result() for done in [threads.submit(act) for act in acts]]
+
+    def run(self, question: Coroutine[Any, Any, T]) -> T:
+        return step(question)
+
     def sessions(self, sub: str) -> list[SessionInfo]:
         return self.app.sessions(sub=sub)
 
@@ -259,17 +274,38 @@ class ASGIFace:
             calls = [self._call(self.scope(one), [{"type": "http.request", "body": one.body}]) for one in asked]
             return await asyncio.gather(*calls)
 
-        return [answer_of(sent) for sent in self._runner.run(all_of_them())]
+        return [answer_of(sent) for sent in self.run(all_of_them())]
+
+    def together(self, acts: Sequence[Callable[[], T]]) -> list[T]:
+        with ThreadPoolExecutor(len(acts)) as threads:
+
+            async def all_of_them() -> list[T | BaseException]:
+                loop = asyncio.get_running_loop()  # each act asks in it, so it must run until the last one is done
+                done = [loop.run_in_executor(threads, act) for act in acts]
+                return await asyncio.gather(*done, return_exceptions=True)
+
+            given: list[T] = []
+            for one in self._runner.run(all_of_them()):
+                if isinstance(one, BaseException):
+                    raise one
+                given.append(one)
+            return given
+
+    def run(self, question: Coroutine[Any, Any, T]) -> T:
+        loop = self._runner.get_loop()
+        if loop.is_running():  # somebody asks from a thread
+            return asyncio.run_coroutine_threadsafe(question, loop).result(PATIENCE)
+        return self._runner.run(question)
 
     def sessions(self, sub: str) -> list[SessionInfo]:
-        return self._runner.run(self.app.sessions(sub=sub))
+        return self.run(self.app.sessions(sub=sub))
 
     def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int:
-        return self._runner.run(self.app.end_sessions(sub=sub, sid=sid))
+        return self.run(self.app.end_sessions(sub=sub, sid=sid))
 
     def call(self, scope: Scope, incoming: Sequence[Message]) -> list[Message]:
         """Every message that the app sends for this scope."""
-        return self._runner.run(self._call(scope, incoming))
+        return self.run(self._call(scope, incoming))
 
     async def _call(self, scope: Scope, incoming: Sequence[Message]) -> list[Message]:
         sent: list[Message] = []
