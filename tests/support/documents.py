@@ -1,0 +1,38 @@
+"""This file is documents that name tests and files: what they name has to be there."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def every_test() -> dict[str, frozenset[str]]:
+    """The names of all test functions, by the name of their file (`test_callback.py`)."""
+    return {path.name: frozenset(tests_of(path)) for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+def tests_of(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+
+
+def named_and_not_there(document: Path) -> list[str]:
+    """Tests and files that a document names, and that do not exist. `test_a.py::test_b` has to be in that file."""
+    text = document.read_text("utf-8")
+    anywhere = frozenset[str]().union(*every_test().values())
+    lost = [
+        f"{file}{test}"
+        for file, test in re.findall(r"`(test_\w+\.py::)?(test_\w+)`", text)
+        if test not in (every_test().get(file.removesuffix("::"), ()) if file else anywhere)
+    ]
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if not link.startswith("https:")]
+    anchors = {_anchor(title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    lost += [link for link in links if not (document.parent / link).exists()]
+    return lost + [anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text) if anchor not in anchors]
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
