@@ -37,6 +37,7 @@ from ck_middleware.cookies import Attributes, starting_with, values
         (b"a=1,s=2", []),
         (b";;;s=1;;", [b"1"]),
         (b"s=\xff\x00", [b"\xff\x00"]),
+        (b"s=\x0b1\x0c; Xs=2; sX=3; s=X1X", [b"\x0b1\x0c", b"X1X"]),
     ],
 )
 def test_every_value_of_a_cookie_is_found_and_nothing_else(header: bytes, found: list[bytes]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ck_middleware.errors import TokenInvalid
-from ck_middleware.id_token import LATEST, Expected, read_claims
+from ck_middleware.id_token import LATEST, LOGOUT_EVENT, Expected, LoggedOut, read_claims, read_logout, read_refreshed
 
 Claims = dict[str, Any]
 
@@ -379,3 +379,112 @@ def test_a_refusal_says_what_was_wrong_without_quoting_the_token() -> None:
         with pytest.raises(TokenInvalid) as refusal:
             read(HONEST | {name: secrets[name], "email": secrets["email"]})
         assert not any(secret in str(refusal.value) for secret in [*secrets.values(), EXPECTED.nonce])
+
+
+# The ID token that comes with a refresh (OpenID Connect Core, 12.2)
+
+
+def refreshed(claims: Claims, *, sub: str = "ck_u_1", auth_time: float | None = 100.0) -> None:
+    read_refreshed(json.dumps(claims).encode(), EXPECTED, sub=sub, auth_time=auth_time)
+
+
+@pytest.mark.parametrize(
+    ("claims", "auth_time"),
+    [
+        (HONEST | {"auth_time": 100}, 100.0),
+        (HONEST, 100.0),  # it need not say when
+        (HONEST | {"auth_time": 200}, None),  # the first one did not say
+    ],
+)
+def test_a_refreshed_token_about_the_same_login_is_accepted(claims: Claims, auth_time: float | None) -> None:
+    refreshed(claims, auth_time=auth_time)
+
+
+@pytest.mark.parametrize(
+    ("claims", "sub"),
+    [
+        (HONEST | {"auth_time": 101}, "ck_u_1"),
+        (HONEST | {"auth_time": None}, "ck_u_1"),
+        (HONEST, "ck_u_2"),
+        (HONEST, ""),
+        (HONEST | {"iss": "https://other.example"}, "ck_u_1"),
+        (HONEST | {"exp": NOW - LEEWAY}, "ck_u_1"),
+    ],
+)
+def test_a_refreshed_token_about_anything_else_is_refused(claims: Claims, sub: str) -> None:
+    with pytest.raises(TokenInvalid):
+        refreshed(claims, sub=sub)
+
+
+# The logout token (Back-Channel Logout 1.0, 2.6)
+
+LOGOUT: Claims = {
+    "iss": ISSUER,
+    "aud": CLIENT,
+    "iat": NOW,
+    "exp": NOW + 120,
+    "jti": "j-1",
+    "events": {LOGOUT_EVENT: {}},
+    "sub": "ck_u_1",
+    "sid": "s-1",
+}
+
+
+def read_logged_out(payload: bytes, issuer: str = ISSUER, client_id: str = CLIENT) -> LoggedOut:
+    return read_logout(payload, issuer, client_id, LEEWAY)
+
+
+@pytest.mark.parametrize(
+    ("missing", "sub", "sid"), [("", "ck_u_1", "s-1"), ("sub", None, "s-1"), ("sid", "ck_u_1", None)]
+)
+def test_a_logout_token_says_whose_sessions_end(missing: str, sub: str | None, sid: str | None) -> None:
+    claims = {name: value for name, value in LOGOUT.items() if name != missing} | {"more": "does not matter"}
+    assert read_logged_out(json.dumps(claims).encode()) == LoggedOut(ISSUER, sub, sid, "j-1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iss": "https://other.example"},
+        {"aud": "ck_other"},
+        {"aud": [CLIENT, "ck_other"]},
+        {"azp": "ck_other"},
+        {"exp": NOW - LEEWAY},
+        {"exp": ...},
+        {"iat": NOW + LEEWAY + 1},
+        {"iat": NOW - OLDEST - 1},
+        {"nonce": "the-nonce"},
+        {"nonce": None},
+        {"events": ...},
+        {"events": []},
+        {"events": {}},
+        {"events": {LOGOUT_EVENT: None}},
+        {"events": {LOGOUT_EVENT.upper(): {}}},
+        {"events": [LOGOUT_EVENT]},
+        {"jti": ...},
+        {"jti": ""},
+        {"jti": 5},
+        {"sub": ..., "sid": ...},
+        {"sub": ""},
+        {"sub": 5},
+        {"sid": ""},
+        {"sid": ["s-1"]},
+    ],
+)
+def test_a_logout_token_that_is_not_quite_one_ends_nothing(change: Claims) -> None:
+    claims = {name: value for name, value in (LOGOUT | change).items() if value is not ...}
+    with pytest.raises(TokenInvalid):
+        read_logged_out(json.dumps(claims).encode())
+    assert read_logged_out(json.dumps(LOGOUT).encode()).jti == "j-1"
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"null", b"{", json.dumps(LOGOUT).encode()[:-1] + b', "jti": "j-2"}'])
+def test_a_logout_token_that_has_no_one_meaning_ends_nothing(payload: bytes) -> None:
+    with pytest.raises(TokenInvalid):
+        read_logged_out(payload)
+
+
+def test_a_logout_token_is_for_somebody_in_particular() -> None:
+    for issuer, client_id in (("", CLIENT), (ISSUER, "")):
+        with pytest.raises(TokenInvalid):
+            read_logged_out(json.dumps(LOGOUT | {"iss": issuer, "aud": client_id}).encode(), issuer, client_id)

@@ -295,6 +295,8 @@ def test_a_token_is_read_up_to_a_reasonable_size() -> None:
     fitting = by_hand({"alg": "RS256", "pad": "x" * (room * 3 // 4)})
     assert LARGEST_TOKEN - 4 < len(fitting) <= LARGEST_TOKEN
     assert opened(fitting, [forgery.rsa_key().jwk()]) == PAYLOAD
+    filling = "A" * (LARGEST_TOKEN - len(raw(b'{"alg": "RS256"}', "..c2ln")))
+    assert read_header(raw(b'{"alg": "RS256"}', f".{filling}.c2ln"), algorithms=["RS256"]).algorithm == "RS256"
     with pytest.raises(TokenInvalid):
         read_header(by_hand({"alg": "RS256", "pad": "x" * (room * 3 // 4 + 4)}), algorithms=["RS256"])
 
@@ -311,6 +313,19 @@ def test_a_document_without_a_list_of_keys_is_no_key_set(document: Claims) -> No
 def test_a_key_set_may_be_empty() -> None:
     assert read_keys({"keys": []}) == ()
     assert opened(by_hand({"alg": "RS256"}), []) is None
+
+
+@pytest.mark.parametrize("members", [{"d": "AQAB"}, {"n": "A" * 1401}, {"e": "A" * 1401}])
+def test_a_private_key_or_a_number_beyond_measure_is_left_out(members: Claims) -> None:
+    assert read_keys({"keys": [jwk("RS256", **members)]}) == ()
+    assert len(read_keys({"keys": [jwk("RS256", **dict.fromkeys(set(members) - {"d"}, "A" * 1400))]})) == 1
+
+
+@pytest.mark.parametrize("algorithm", [*CURVES, "EdDSA"])
+def test_a_key_on_another_curve_is_not_even_tried(algorithm: str) -> None:
+    header = read_header(signed(algorithm), algorithms=TEN)
+    assert len(candidates(read_keys({"keys": [jwk(algorithm)]}), header)) == 1
+    assert candidates(read_keys({"keys": [jwk(algorithm, crv="secp256k1")]}), header) == ()
 
 
 @pytest.mark.parametrize("kid", [5, 0, True, ["RS256"], {}])

@@ -347,6 +347,8 @@ def test_no_answer_may_be_compressed(transaction: Transaction) -> None:
         oidc.discovery_request(ISSUER),
         oidc.keys_request(METADATA),
         oidc.token_request(METADATA, config(), transaction, "code-1"),
+        oidc.refresh_request(METADATA, config(), "rt-1"),
+        oidc.revocation_request(f"{ISSUER}/revoke", config(), "rt-1"),
         oidc.userinfo_request(f"{ISSUER}/userinfo", "at-1"),
     ):
         assert request.headers["accept-encoding"] == "identity"
@@ -354,7 +356,8 @@ def test_no_answer_may_be_compressed(transaction: Transaction) -> None:
 
 def test_the_keys_are_asked_for_where_the_metadata_says() -> None:
     metadata = discovered({"jwks_uri": f"{ISSUER}/some/where"})
-    assert str(oidc.keys_request(metadata).url) == f"{ISSUER}/some/where"
+    request = oidc.keys_request(metadata)
+    assert (request.method, str(request.url), request.read()) == ("GET", f"{ISSUER}/some/where", b"")
 
 
 # The authorization request
@@ -581,6 +584,23 @@ def test_a_refusal_of_the_token_endpoint_is_told_apart(
 def test_refused_credentials_name_their_settings() -> None:
     with pytest.raises(ClientRefused, match=r"CONSENTKEYS_CLIENT_ID.*CONSENTKEYS_CLIENT_SECRET"):
         oidc.read_tokens(said({"error": "invalid_client"}, status=401))
+
+
+# Refresh and revocation
+
+
+def test_a_refresh_token_goes_to_the_token_endpoint_with_who_asks() -> None:
+    request = oidc.refresh_request(METADATA, config(), "rt-1")
+    assert (request.method, str(request.url)) == ("POST", METADATA.token_endpoint)
+    own = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    assert fields(request.read()) == {"grant_type": "refresh_token", "refresh_token": "rt-1"} | own
+
+
+def test_a_token_is_revoked_where_the_metadata_say_by_who_asks() -> None:
+    request = oidc.revocation_request(f"{ISSUER}/revoke", config(client_auth="client_secret_basic"), "rt-1")
+    assert (request.method, str(request.url)) == ("POST", f"{ISSUER}/revoke")
+    assert request.headers["authorization"].startswith("Basic ")
+    assert fields(request.read()) == {"token": "rt-1"}
 
 
 # Userinfo

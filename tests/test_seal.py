@@ -1,10 +1,11 @@
 """What is sealed opens for its purpose, client and name, and as it was; what is signed is not forged."""
 
 import base64
+import hmac
 
 import pytest
 
-from ck_middleware.seal import LARGEST, Seal, Signature
+from ck_middleware.seal import AHEAD, LARGEST, Seal, Signature, derive
 from support.clock import Clock
 
 ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
@@ -18,9 +19,28 @@ def signature(*secrets: str, purpose: str = "logout", client: str = "ck_a") -> S
     return Signature(secrets or (ONE,), purpose=purpose, client=client)
 
 
+def hkdf(secret: str, info: bytes) -> bytes:
+    """The first 32 bytes of RFC 5869, spelled out."""
+    extracted = hmac.digest(bytes(32), secret.encode(), "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
+
+
+def test_a_key_is_derived_as_rfc_5869_says_from_purpose_and_client() -> None:
+    key = derive(ONE, purpose="session", client="ck_a")
+    assert key == hkdf(ONE, b"ck-middleware 1\x00session\x00ck_a")
+    others = [derive(ONE, purpose="login", client="ck_a"), derive(ONE, purpose="session", client="ck_b")]
+    assert len({key, *others, derive(TWO, purpose="session", client="ck_a")}) == 4
+
+
 @pytest.mark.parametrize("plain", [b"x", b"\x00" * 16, "Zoë".encode(), bytes(range(256)), b"x" * 3000])
 def test_what_was_sealed_opens(plain: bytes) -> None:
     assert seal().open(seal().seal(plain, name="s").encode(), name="s") == plain
+
+
+def test_a_seal_opens_whatever_its_length_and_its_last_character() -> None:
+    for length in range(600):
+        plain = bytes(length % 50)
+        assert seal().open(seal().seal(plain, name="s").encode(), name="s") == plain
 
 
 def test_a_seal_hides_what_is_in_it() -> None:
@@ -117,6 +137,13 @@ def test_the_first_secret_seals_and_all_of_them_open() -> None:
     assert seal(TWO).open(old, name="s") is None
 
 
+def test_a_signature_is_hmac_sha256_under_the_key_of_its_purpose() -> None:
+    value, _, found = signature().sign("form.abc").rpartition(".")
+    key = derive(ONE, purpose="logout", client="ck_a")
+    right = base64.urlsafe_b64encode(hmac.digest(key, value.encode(), "sha256")).rstrip(b"=").decode()
+    assert found == right
+
+
 def test_a_text_of_our_own_signature_is_verified() -> None:
     assert signature().verify(signature().sign("form.abc"), max_age=60) == "form.abc"
     assert signature().verify(signature().sign("a.b.c"), max_age=60) == "a.b.c"
@@ -146,6 +173,14 @@ def test_a_signature_has_its_time(clock: Clock) -> None:
     clock.move(60)
     assert signature().verify(signed, max_age=60) == "x"
     clock.move(1)
+    assert signature().verify(signed, max_age=60) is None
+
+
+def test_a_signature_of_a_machine_whose_clock_is_a_little_ahead_holds(clock: Clock) -> None:
+    signed = signature().sign("x")
+    clock.move(-AHEAD)
+    assert signature().verify(signed, max_age=60) == "x"
+    clock.move(-1)
     assert signature().verify(signed, max_age=60) is None
 
 

@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import asdict
 
 import pytest
 
 from ck_middleware.cookies import Attributes
 from ck_middleware.seal import Seal
-from ck_middleware.transaction import Transaction, Transactions, begin
+from ck_middleware.transaction import TOGETHER, Transaction, Transactions, begin
 from support.clock import Clock
 
 SECRET = "s" * 32
@@ -122,9 +123,38 @@ def test_names_that_are_none_of_ours_are_left_alone() -> None:
     assert len(transactions().keep(begun(), odd)) == 1
 
 
+def test_ours_are_counted_behind_names_that_are_none_of_ours(clock: Clock) -> None:
+    (old,) = transactions().keep(begun(), b"")
+    clock.move(LIFETIME)
+    _, *dropped = transactions().keep(begun(), b"ck_login_a-b=x; " + header(old))
+    assert list(map(pair, dropped)) == [old.partition("=")[0] + "="]
+
+
+def test_what_is_kept_fits_to_the_byte(clock: Clock) -> None:
+    (mine,) = transactions().keep(begun(), b"")
+    size = len(pair(mine)) - 1  # without the equals sign
+    padding = (TOGETHER - 2 * size) * 3 // 4  # characters more to return to, each of which base64 makes a third longer
+    kept = [
+        len(header(other, mine)) - len("; ==")
+        for more in range(padding - 4, padding + 4)
+        for other in transactions().keep(begun("/" + "a" * more), b"")
+        if len(transactions().keep(begun(), header(other))) == 1
+    ]
+    assert max(kept) == TOGETHER
+
+
 def test_a_crowd_of_planted_cookies_costs_little() -> None:
     planted = "; ".join(f"ck_login_{number}=x" for number in range(5000)).encode()
     assert len(transactions().keep(begun(), planted)) < 100
+
+
+def test_a_login_under_the_name_of_another_is_not_found() -> None:
+    mine, other = begun(), begun()
+    name = transactions().forget(mine.state).partition("=")[0]
+    seal = Seal([SECRET], purpose="login", client="ck_a")
+    for login, found in ((other, None), (mine, mine)):
+        value = seal.seal(json.dumps(asdict(login)).encode(), name=name)
+        assert transactions().find(mine.state, f"{name}={value}".encode()) == found
 
 
 def test_what_is_sealed_for_a_login_is_read_as_one_only_when_it_is_one() -> None:
