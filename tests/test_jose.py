@@ -289,6 +289,17 @@ def test_what_is_no_signed_token_is_refused(token: str) -> None:
         opened(token, [forgery.rsa_key().jwk()])
 
 
+def test_the_signature_of_a_token_has_one_spelling() -> None:
+    """It used to be read with foreign characters in it, which RFC 7515, section 2, does not allow."""
+    token, keys = signed("RS256"), [jwk("RS256")]
+    assert opened(token, keys) == PAYLOAD
+    start = token.rindex(".") + 1
+    for place in (start, start + 5, len(token)):
+        for stray in ("\r\n", "!", " ", "=", "+", "%00"):
+            with pytest.raises(TokenInvalid):
+                opened(token[:place] + stray + token[place:], keys)
+
+
 def test_a_token_is_read_up_to_a_reasonable_size() -> None:
     empty = by_hand({"alg": "RS256", "pad": ""})
     room = LARGEST_TOKEN - len(empty)

@@ -151,9 +151,20 @@ def test_a_text_of_our_own_signature_is_verified() -> None:
 
 def test_every_single_change_of_a_signed_text_is_refused() -> None:
     signed = signature().sign("form.abc")
-    for place, right in enumerate(signed[:-1]):  # the last character carries bits that count for nothing
+    for place, right in enumerate(signed):
         changed = signed[:place] + ("A" if right != "A" else "B") + signed[place + 1 :]
         assert signature().verify(changed, max_age=60) is None, place
+
+
+def test_a_signed_text_has_one_spelling() -> None:
+    """Its signature used to be read with foreign characters in it, and with any last bits."""
+    signed = signature().sign("form.abc")
+    start = signed.rindex(".") + 1
+    for place in (start, start + 5, len(signed)):
+        for stray in ("\r\n", "!", " ", "=", "\xff", "\ud800"):
+            assert signature().verify(signed[:place] + stray + signed[place:], max_age=60) is None
+    spelled = [signed[:-1] + char for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"]
+    assert [one for one in spelled if signature().verify(one, max_age=60)] == [signed]
 
 
 @pytest.mark.parametrize("signed", ["", ".", "a", "a.b.c", "\ud800", "é.é.é", "x" * 100_000])

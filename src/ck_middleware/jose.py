@@ -6,7 +6,6 @@ token names a key (`kid`) and nothing else: `jku`, `jwk`, `x5u` and `x5c` in its
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ck_middleware.errors import TokenInvalid
+from ck_middleware.seal import octets
 from ck_middleware.strict_json import read_object
 
 if TYPE_CHECKING:
@@ -88,8 +88,11 @@ def read_header(token: str, *, algorithms: Sequence[str], types: frozenset[str] 
     shaped = token.isascii() and token.count(".") == 2  # noqa: PLR2004  # header.payload.signature
     if not shaped or len(token) > LARGEST_TOKEN:
         raise TokenInvalid("the token is not a signed JWT of a reasonable size")
+    head, _, signature = (part.encode() for part in token.split("."))
+    if octets(signature) is None:  # RFC 7515, 2: no padding, no white space; one token has one spelling
+        raise TokenInvalid("the signature of the token is not base64url")
     try:
-        header = read_object(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
+        header = read_object(octets(head) or b"")
     except ValueError as exc:
         raise TokenInvalid("the header of the token is not a JSON object without duplicates") from exc
     algorithm, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", "JWT")

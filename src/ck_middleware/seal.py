@@ -64,14 +64,19 @@ class Seal:
 
 def _decode(value: bytes) -> bytes | None:
     # Length first: a megabyte of nonsense costs nothing.
-    if not NONCE_SIZE + TAG_SIZE < len(value) <= LARGEST:
-        return None
+    return octets(value) if NONCE_SIZE + TAG_SIZE < len(value) <= LARGEST else None
+
+
+def octets(value: bytes) -> bytes | None:
+    """What stands in base64url without padding, or `None`.
+
+    Python's decoder skips foreign characters and ignores stray bits; one value has exactly one spelling here.
+    """
     try:
-        sealed = base64.urlsafe_b64decode(value + b"=" * (-len(value) % 4))
+        found = base64.urlsafe_b64decode(value + b"=" * (-len(value) % 4))
     except ValueError:
         return None
-    # Python's decoder skips foreign characters and ignores stray bits; one value has exactly one spelling here.
-    return sealed if base64.urlsafe_b64encode(sealed).rstrip(b"=") == value else None
+    return found if base64.urlsafe_b64encode(found).rstrip(b"=") == value else None
 
 
 class Signature:
@@ -94,6 +99,8 @@ class Signature:
     def verify_dated(self, signed: str) -> tuple[str, int] | None:
         """The value and when it was signed, in seconds since the epoch; `None` when we did not sign it."""
         try:
+            if octets(signed.rpartition(".")[2].encode()) is None:
+                return None
             value, signed_at = self._signer.unsign(signed, return_timestamp=True)
             return value.decode(), int(signed_at.timestamp())
         except (BadData, ValueError):
