@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from ck_middleware.looping import LoopRuntime
 from ck_middleware.ports import Runtime, Store, step
 from ck_middleware.stores import open_store, redis, sqlite
 
-PATIENCE = 30.0  # seconds for an honest answer, on a machine that may stand still for some
+PATIENCE = 60.0  # seconds for an honest answer, on a machine that may stand still for some
 THREADS = 8
 TASKS = 50
 PROCESSES = 4
@@ -26,9 +27,15 @@ T = TypeVar("T")
 Question = Coroutine[Any, Any, T]
 
 
+@contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Stores that are made in here wait as long, where others wait as long as people would for a page."""
+    with patch.object(redis, "LONGEST_WAIT", seconds), patch.object(sqlite, "LONGEST_WAIT", seconds):
+        yield
+
+
 def open_patiently(setting: object, runtime: Runtime, *, timeout: float = PATIENCE) -> Store:
-    """A store that waits as long as it is told, and not just as long as people would wait for a page."""
-    with patch.object(redis, "LONGEST_WAIT", PATIENCE), patch.object(sqlite, "LONGEST_WAIT", PATIENCE):
+    with waiting_at_most(PATIENCE):
         return open_store(setting, runtime, timeout=timeout)
 
 

@@ -11,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from ck_middleware import ASGIAuthMiddleware, AuthError, get_session
-from support.apps.keeping import SETTINGS, token_told
+from support.apps.keeping import SETTINGS, store_timeout, token_told
 from support.apps.telling import told
 
 WAIT = 30  # seconds, where nobody is in a hurry
@@ -65,4 +65,5 @@ site = Starlette(
         Route("/{path:path}", tell),
     ]
 )
-app = ASGIAuthMiddleware(site, **SETTINGS)
+with store_timeout():
+    app = ASGIAuthMiddleware(site, **SETTINGS)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from ck_middleware import AuthError, WSGIAuthMiddleware, get_session
-from support.apps.keeping import SETTINGS, token_told
+from support.apps.keeping import SETTINGS, store_timeout, token_told
 from support.apps.telling import told
 
 Answer = tuple[str, dict[str, Any]]
@@ -40,6 +40,7 @@ def keeping(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable
     return [json.dumps(said).encode()]
 
 
-app = WSGIAuthMiddleware(keeping, **SETTINGS)
+with store_timeout():
+    app = WSGIAuthMiddleware(keeping, **SETTINGS)
 if os.environ.get("APP_ASKS_BEFORE_FORK"):  # with --preload: whatever this opens, no worker may use
     app.sessions(sub="nobody")

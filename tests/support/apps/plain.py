@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from ck_middleware import WSGIAuthMiddleware
 from support.apps.telling import TIMEOUT, record, told
 
-WAIT = 10  # seconds for the test to let a stream go on
+WAIT = 60  # seconds for the test to let a stream go on
 
 
 class SentByTheKernel:

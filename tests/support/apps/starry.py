@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 from ck_middleware import ASGIAuthMiddleware
 from support.apps.telling import TIMEOUT, record, told
 
-WAIT = 10  # seconds for the test to let a stream go on
+WAIT = 60  # seconds for the test to let a stream go on
 
 
 @asynccontextmanager
