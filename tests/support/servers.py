@@ -24,7 +24,14 @@ from support.faces import Answer
 from support.ports import HOST, Port
 from support.provider import MisbehavingProvider
 
-PATIENCE = 30  # seconds for whatever a server does, on a busy machine
+PATIENCE = 60  # seconds for whatever a server does, on a busy machine
+# Servers replace a worker of their own that says nothing for some seconds, and hang up on who is idle for as long; when
+# the machine stands still, everybody is silent and idle.
+PATIENT = {
+    "gunicorn": f"--timeout {PATIENCE} --keep-alive {PATIENCE}",
+    "hypercorn": f"--keep-alive {PATIENCE}",
+    "uvicorn": f"--timeout-keep-alive {PATIENCE} --timeout-worker-healthcheck {PATIENCE}",
+}
 SESSION_SECRET = "0123456789abcdef" * 4
 TLS = ssl.create_default_context()  # a client makes its own in tens of milliseconds, needed or not
 MODULES = (Path(__file__).parent.parent, Path(ck_middleware.__file__).parent.parent)
@@ -42,7 +49,7 @@ class Running:
         self._record = directory / "record"
         self._record.touch()
         bound = f"--bind {HOST}:{port} --no-control-socket" if command.startswith("gunicorn") else f"--port {port}"
-        words = [sys.executable, "-m", *shlex.split(f"{command} {bound}")]
+        words = [sys.executable, "-m", *shlex.split(f"{command} {bound} {PATIENT.get(command.split()[0], '')}")]
         self.environ = environ | {"APP_RECORD": str(self._record)}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(words, env=self.environ, stdout=log, stderr=log, process_group=0)
@@ -93,7 +100,7 @@ class Running:
         """Replace every worker gracefully, as after a deploy, and wait for as many others."""
         old = self.workers
         self._process.send_signal(signal.SIGHUP)
-        ending = time.monotonic() + PATIENCE
+        ending = time.monotonic() + PATIENCE * len(old)  # one after another
         while any(Path(f"/proc/{pid}").exists() for pid in old):
             assert time.monotonic() < ending, self.written()
             time.sleep(0.02)

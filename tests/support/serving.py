@@ -39,6 +39,7 @@ class Server:
             ws="none",
             lifespan="on" if self._lifespan else "off",
             log_level="critical",
+            timeout_keep_alive=PATIENCE,  # who is asked again after a while must not race with its hanging up
             timeout_graceful_shutdown=1,
         )
         self._server = server = uvicorn.Server(config)
