@@ -33,6 +33,7 @@ _numbers = itertools.count()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="let the proof search with chance, and for minutes")
+    parser.addoption("--write-docs", action="store_true", help="write those files of docs/ that tests compare")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from ck_middleware.dev.signing import SigningKey
 
@@ -32,6 +32,11 @@ def without(*names: str) -> Change:
     return lambda members: {name: value for name, value in members.items() if name not in names}
 
 
+def saying(**changes: Any) -> Change:
+    """`faults.id_token_claims = saying(aud="another")`."""
+    return lambda members: members | changes
+
+
 # Keys, each made once in a test session
 
 
@@ -46,8 +51,18 @@ def small_rsa_key() -> SigningKey:
 
 
 @cache
-def ec_key() -> ec.EllipticCurvePrivateKey:
+def ec_key(number: int = 0) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
+
+
+@cache
+def secp256k1_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256K1())
+
+
+@cache
+def ed25519_key() -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.generate()
 
 
 # Signers
@@ -62,6 +77,11 @@ def token(header: Mapping[str, Any], payload: Claims | bytes, sign: Callable[[by
 
 def rs256(key: SigningKey, header: Claims, claims: Claims | bytes) -> str:
     return token(header, claims, lambda signed: key.private.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
+
+
+def ps256(key: SigningKey, header: Claims, claims: Claims) -> str:
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+    return token(header | {"alg": "PS256"}, claims, lambda signed: key.private.sign(signed, pss, hashes.SHA256()))
 
 
 def alg_none(key: SigningKey, header: Claims, claims: Claims) -> str:
@@ -114,6 +134,10 @@ def without_kid(jwks: Claims) -> Claims:
     return {"keys": [without("kid")(key) for key in jwks["keys"]]}
 
 
+def without_alg(jwks: Claims) -> Claims:
+    return {"keys": [without("alg")(key) for key in jwks["keys"]]}
+
+
 def with_decoys(jwks: Claims) -> Claims:
     """Keys of other types and uses around the good ones, some of the same name."""
     kid = jwks["keys"][0]["kid"]
@@ -127,6 +151,26 @@ def with_decoys(jwks: Claims) -> Claims:
         {"kty": "new kind", "kid": kid},
     ]
     return {"keys": [*decoys, *jwks["keys"], *decoys]}
+
+
+def with_every_kind(jwks: Claims) -> Claims:
+    """The key set that the conformance suite publishes: keys of every kind, none of which says its `alg`."""
+    others = [
+        rsa_jwk(rsa_key(95)),
+        _ec_jwk() | {"kid": "ec", "use": "sig"},
+        _ec_jwk(1) | {"kid": "ec-1", "use": "sig"},
+        dict(ECAlgorithm.to_jwk(secp256k1_key().public_key(), as_dict=True)) | {"kid": "secp256k1", "use": "sig"},
+        dict(OKPAlgorithm.to_jwk(ed25519_key().public_key(), as_dict=True)) | {"kid": "ed25519", "use": "sig"},
+        rsa_jwk(rsa_key(98)) | {"kid": "encrypts", "use": "enc"},
+        _ec_jwk(2) | {"kid": "encrypts-ec", "use": "enc"},
+    ]
+    return {"keys": [*without_alg(jwks)["keys"], *others]}
+
+
+def with_unreadable_keys(jwks: Claims) -> Claims:
+    """Keys of a kind that is newer than their reader."""
+    akp = {"kty": "AKP", "alg": "ML-DSA-999", "kid": "post-quantum", "use": "sig", "pub": _base64url(bytes(1952))}
+    return {"keys": [akp, {"kty": "made up", "kid": "made-up", "use": "sig", "x": "AQAB"}, *jwks["keys"]]}
 
 
 def with_other_keys(jwks: Claims) -> Claims:
@@ -152,8 +196,8 @@ def rsa_jwk(key: SigningKey) -> Claims:
     return {"use": "sig", "kid": key.kid} | RSAAlgorithm.to_jwk(key.private.public_key(), as_dict=True)
 
 
-def _ec_jwk() -> Claims:
-    return dict(ECAlgorithm.to_jwk(ec_key().public_key(), as_dict=True))
+def _ec_jwk(number: int = 0) -> Claims:
+    return dict(ECAlgorithm.to_jwk(ec_key(number).public_key(), as_dict=True))
 
 
 def _base64url(octets: bytes) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -48,6 +49,7 @@ class Hit:
     query: dict[str, str]
     form: dict[str, str]
     headers: dict[str, str]
+    twice: frozenset[str] = frozenset()  # what came more than once: names of headers, and of fields in either place
 
 
 @dataclass
@@ -116,6 +118,8 @@ class MisbehavingProvider(DevProvider):
         self.register(*redirect_uris)
         self.faults = Faults()
         self.hits: list[Hit] = []
+        self.id_tokens: list[str] = []  # every one that was issued
+        self._moved: dict[str, str] = {}
         self._spare_keys = itertools.count(1)
         self._endpoints["revoke"] = {"POST": self._revoke_token}
         self._names[urlsplit(self.url("revoke")).path] = "revoke"
@@ -144,7 +148,13 @@ class MisbehavingProvider(DevProvider):
         return next(hit for hit in reversed(self.hits) if hit.endpoint == endpoint and method in {None, hit.method})
 
     def url(self, name: str) -> str:
-        return self._address + (PATHS | {"revoke": "/revoke"})[name]
+        return self._address + (PATHS | {"revoke": "/revoke"} | self._moved)[name]
+
+    def move(self, name: str) -> None:
+        """Serve an endpoint at an address that nobody could guess, and no longer where it was."""
+        del self._names[urlsplit(self.url(name)).path]
+        self._moved[name] = f"/{secrets.token_hex(8)}"
+        self._names[urlsplit(self.url(name)).path] = name
 
     def rotate(self) -> None:
         """A new key signs, and the old one is no longer published."""
@@ -163,9 +173,10 @@ class MisbehavingProvider(DevProvider):
     # Where the strict provider is overruled
 
     async def respond(self, name: str, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True))
-        query = dict(parse_qsl(request.url.query, keep_blank_values=True))
-        self.hits.append(Hit(name, request.method, query, form, dict(request.headers)))
+        form = parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True)
+        query = parse_qsl(request.url.query, keep_blank_values=True)
+        twice = _more_than_once(request.headers.keys()) | _more_than_once([field for field, _ in (*query, *form)])
+        self.hits.append(Hit(name, request.method, dict(query), dict(form), dict(request.headers), twice))
         answer = self.faults.next_answer(name)
         honest = super().respond
         return await (answer(request, lambda: honest(name, request)) if answer else honest(name, request))
@@ -196,7 +207,8 @@ class MisbehavingProvider(DevProvider):
             self.rotate()
         key = self.keys[0]
         header = self.faults.id_token_header({"alg": "RS256", "typ": "JWT", "kid": key.kid})
-        return self.faults.raw_id_token(self.faults.sign(key, header, claims))
+        self.id_tokens.append(self.faults.raw_id_token(self.faults.sign(key, header, claims)))
+        return self.id_tokens[-1]
 
     def userinfo_claims(self, grant: Grant) -> dict[str, Any]:
         return self.faults.userinfo(super().userinfo_claims(grant))
@@ -250,6 +262,10 @@ def provider_alone(**settings: Any) -> Iterator[tuple[MisbehavingProvider, Serve
     server.app = provider = MisbehavingProvider(server.url, **settings)
     with server:
         yield provider, server
+
+
+def _more_than_once(names: Sequence[str]) -> frozenset[str]:
+    return frozenset(name for name, count in Counter(names).items() if count > 1)
 
 
 def _now() -> float:
