@@ -6,7 +6,7 @@ attack stands the honest neighbour of it, who gets in.
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from ck_middleware.dev.signing import SigningKey
 from support import forgery
 from support.browser import Browser, query_of
 from support.clock import Clock
-from support.documents import ROOT, named_and_not_there, tests_of
+from support.documents import ROOT, named_and_not_there, promises_of
 from support.faces import Answer, Asked, Configure, Face, Guard, told
 from support.forgery import Claims, Signer
 from support.provider import Hub, MisbehavingProvider
@@ -574,15 +574,18 @@ def test_cve_2021_32702_no_word_of_the_callback_is_on_the_page(
 # The document
 
 
-def test_every_vulnerability_that_is_tested_has_its_row_and_the_other_way_round() -> None:
+def test_every_vulnerability_that_is_tested_has_its_row_and_the_other_way_round(
+    tally: Callable[[str, int], None],
+) -> None:
     rows = re.findall(r"^\| ((?:CVE|GHSA)-[\w-]+) \|.*\| `(test_\w+)` \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
-    named = {test for test in tests_of(Path(__file__)) if test.startswith(("test_cve_", "test_ghsa_"))}
+    named = {test for test in promises_of(Path(__file__)) if test.startswith(("test_cve_", "test_ghsa_"))}
     for identifier, test in rows:
         assert test in named
         assert test.startswith(f"test_{_spelled(identifier)}_")
     told_of = [_spelled(identifier) for identifier, _ in rows]
     assert len(told_of) == len(set(told_of))
     assert {_identifier(test) for test in named} == set(told_of)
+    tally("identifiers", len(rows))
 
 
 def test_what_the_document_names_is_there() -> None:

@@ -13,11 +13,11 @@ def every_test() -> dict[str, frozenset[str]]:
     """The names of all test functions, by the name of their file (`test_callback.py`), wherever that is."""
     found: dict[str, frozenset[str]] = {}
     for path in (ROOT / "tests").rglob("test_*.py"):
-        found[path.name] = found.get(path.name, frozenset()) | frozenset(tests_of(path))
+        found[path.name] = found.get(path.name, frozenset()) | frozenset(promises_of(path))
     return found
 
 
-def tests_of(path: Path) -> list[str]:
+def promises_of(path: Path) -> list[str]:
     tree = ast.parse(path.read_text("utf-8"))
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
 
