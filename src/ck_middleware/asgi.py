@@ -42,7 +42,7 @@ class ASGIAuthMiddleware:
         if _takes_two(app):
             raise ConfigError([f"app: {type(app).__name__} is a WSGI app; wrap it in WSGIAuthMiddleware"])
         self.app = app
-        config = configured(config, settings)
+        self.config = config = configured(config, settings)
         self._http = LoopHttp(config.timeout)
         self._gate = Gate(config, self._http, LoopRuntime())
         self._live = Live(self._gate.vault, idle=config.idle_timeout, recheck=config.recheck)

@@ -48,7 +48,7 @@ class WSGIAuthMiddleware:
         if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004
             raise ConfigError([f"app: {type(app).__name__} is an ASGI app; wrap it in ASGIAuthMiddleware"])
         self.app = app
-        config = configured(config, settings)
+        self.config = config = configured(config, settings)
         self._gate = Gate(config, BlockingHttp(config.timeout), BlockingRuntime())
         warn_of_invisible_mount(config, "Django's FORCE_SCRIPT_NAME", _forced_script_name(app))
 

@@ -1,60 +1,42 @@
-"""This file is the command `ck-middleware`: the demo, and the development provider for an app of one's own."""
+"""This file is `ck-middleware demo` and `ck-middleware provider`: a site to try, and a provider for one's own app."""
+
+from __future__ import annotations
 
 import argparse
 import contextlib
 import errno
-import importlib.metadata
 import logging
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
-
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING, Final
 
 from ck_middleware.addresses import LAST_PORT, is_loopback, split
-from ck_middleware.config import AuthConfig
+from ck_middleware.cli.exits import DONE, NotStarted
 from ck_middleware.dev.clients import CALLBACK, Client
 from ck_middleware.dev.demo import asks_consentkeys, demo, keeps_sessions, origin
 from ck_middleware.dev.provider import DevProvider
-from ck_middleware.errors import ConfigError, Fault, StoreUnavailable
-from ck_middleware.wsgi import WSGIAuthMiddleware
+from ck_middleware.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import ASGIApp
+
+    from ck_middleware.cli.exits import Commands
 
 HERE: Final = "127.0.0.1"
 APP_PORTS: Final = (5000, 8000, 8080)  # where Flask, Django, uvicorn and their like listen unless told otherwise
 REDIRECT_URIS: Final = tuple(f"http://{host}:{port}{CALLBACK}" for port in APP_PORTS for host in ("localhost", HERE))
-NOT_STARTED: Final = 2  # exit code, as argparse's own
 
 
-class NotStarted(Exception):
-    """Why nothing was started, in one sentence."""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command to its end, and give its exit code."""
-    options = _parser().parse_args(argv)
-    commands = {"demo": _demo, "provider": _provider, "sessions": _sessions}
-    try:
-        commands[options.command](options)
-    except (NotStarted, ConfigError, StoreUnavailable) as why:
-        sys.stderr.write(f"{why}\n")
-        return NOT_STARTED
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("ck-middleware", description="Try ck-middleware on this machine.")
-    parser.add_argument("--version", action="version", version=f"ck-middleware {_version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-
+def add_to(commands: Commands) -> None:
     about = "a small site to sign in to, with a provider of its own, or with ConsentKeys when its credentials are set"
     site = commands.add_parser("demo", help=about, description=f"Run {about}.")
     site.add_argument("--port", type=_port, default=8000, help="default: 8000")
     site.add_argument("--host", default=HERE, help=f"the address to listen at; default: {HERE}")
+    site.set_defaults(run=_demo)
 
     about = "a development provider to sign in at, for an app of your own"
     provider = commands.add_parser("provider", help=about, description=f"Run {about}.")
@@ -67,59 +49,20 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where your app is called back, exactly; may be repeated. Default: {CALLBACK} at localhost and {HERE}, "
         f"ports {', '.join(map(str, APP_PORTS))}",
     )
-    _add_sessions(commands)
-    return parser
+    provider.set_defaults(run=_provider)
 
 
-def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    about = "the sessions in the app's store: configured by the same environment variables as the app"
-    sessions = commands.add_parser("sessions", help=about, description=f"See and end {about}.")
-    acts = sessions.add_subparsers(dest="act", required=True, metavar="act")
-    listing = acts.add_parser("list", help="the sessions of a person")
-    listing.add_argument("--sub", required=True, help="the person, by the sub that the app knows")
-    ending = acts.add_parser("end", help="end sessions, on every machine at once")
-    whose = ending.add_mutually_exclusive_group(required=True)
-    whose.add_argument("--sub", help="all sessions of a person")
-    whose.add_argument("--sid", help="those that began in one session at the provider")
-
-
-def _sessions(options: argparse.Namespace) -> None:
-    store = AuthConfig.from_env().store
-    if (
-        isinstance(store, str)
-        and store.startswith("sqlite:///")
-        and not Path(store.removeprefix("sqlite:///")).exists()
-    ):
-        raise NotStarted("The store (CONSENTKEYS_STORE) names a file that is not there; a relative one begins here.")
-    # The middleware as the app has it, around no app at all.
-    guarded = WSGIAuthMiddleware(lambda _environ, _start_response: [])
-    if options.act == "end":
-        number = guarded.end_sessions(sub=options.sub, sid=options.sid)
-        sys.stdout.write(f"{number} {'session' if number == 1 else 'sessions'} ended\n")
-        return
-    found = guarded.sessions(sub=options.sub)
-    if not found:
-        sys.stderr.write("No sessions of this person, as this client, issuer and SESSION_SECRET see the store.\n")
-    for session in sorted(found, key=lambda session: session.began):
-        times = (_readable(session.began), _readable(session.expires_at))
-        sys.stdout.write(f"{session.id}  began {times[0]}  ends {times[1]}\n")
-
-
-def _readable(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _demo(options: argparse.Namespace) -> None:
+def _demo(options: argparse.Namespace) -> int:
     is_real = asks_consentkeys(os.environ)
     if not is_real and not is_loopback(options.host):
         raise NotStarted(f"The demo runs a development provider, which is for this machine alone, not {options.host}.")
     words = [f"The demo is at {origin(options.port)} (stop it with Ctrl+C)."]
     words += [] if is_real else ["It brings its own provider: choose anybody, no password is asked."]
     words += [] if keeps_sessions(os.environ) else ["Its session secret is random, so that sessions end with this run."]
-    _serve(demo(options.port), options.host, options.port, words)
+    return _serve(demo(options.port), options.host, options.port, words)
 
 
-def _provider(options: argparse.Namespace) -> None:
+def _provider(options: argparse.Namespace) -> int:
     issuer = origin(options.port)
     client = Client.fresh(tuple(options.redirect_uri or REDIRECT_URIS))
     words = [
@@ -139,10 +82,10 @@ def _provider(options: argparse.Namespace) -> None:
         f"export SESSION_SECRET={secrets.token_hex(32)}",
         "",
     ]
-    _serve(DevProvider(issuer, clients=[client]), HERE, options.port, words)
+    return _serve(DevProvider(issuer, clients=[client]), HERE, options.port, words)
 
 
-def _serve(app: ASGIApp, host: str, port: int, words: Sequence[str]) -> None:
+def _serve(app: ASGIApp, host: str, port: int, words: Sequence[str]) -> int:
     """Serve until Ctrl+C. The words are said when the port is ours.
 
     Raises `NotStarted`.
@@ -160,6 +103,7 @@ def _serve(app: ASGIApp, host: str, port: int, words: Sequence[str]) -> None:
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
+    return DONE
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -183,9 +127,3 @@ def _redirect_uri(text: str) -> str:
     except Fault as fault:
         raise argparse.ArgumentTypeError(f"{text!r} {fault}") from fault
     return text
-
-
-def _version() -> str:
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version("ck-middleware")
-    return "(not installed)"

@@ -1,0 +1,184 @@
+"""This file is `ck-middleware explain`: which rule decides about a path, and what a browser gets there."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import copy
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote
+
+from starlette.middleware import Middleware
+
+from ck_middleware.asgi import ASGIAuthMiddleware
+from ck_middleware.cli import environment
+from ck_middleware.cli.exits import DONE, NotStarted
+from ck_middleware.config import AuthConfig
+from ck_middleware.cookies import Attributes
+from ck_middleware.policy import Policy, Verdict
+from ck_middleware.ports import step
+from ck_middleware.sessions import SealedSessions
+from ck_middleware.tokens import Login, Tokens
+from ck_middleware.wsgi import WSGIAuthMiddleware, WSGIRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ck_middleware.cli.exits import Commands
+
+INSIDE: Final = ("app", "wsgi_app", "asgi_app", "application", "server", "asgi", "wsgi", "_app", "asgi_handler")
+DEEPEST: Final = 20  # wrappers around wrappers
+LONGEST: Final = 120  # characters of a header
+TOLD: Final = {
+    b"allow": "Allow",
+    b"hx-redirect": "HX-Redirect",
+    b"location": "Location",
+    b"retry-after": "Retry-After",
+    b"www-authenticate": "WWW-Authenticate",
+}
+
+
+def add_to(commands: Commands) -> None:
+    about = "which rule decides about a request, and what somebody gets who is logged in, and who is not"
+    parser = commands.add_parser("explain", help=about, description=f"Say {about}.")
+    environment.add_to(parser)
+    parser.add_argument("method", type=str.upper, help="GET, POST ...")
+    parser.add_argument("path", type=_path, help="as it stands in an address, with its query")
+    parser.add_argument("--app", metavar="MODULE:APP", help="the app, as a server is told; else the environment alone")
+    parser.add_argument("--header", action="append", default=[], type=_header, metavar="'NAME: VALUE'")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    environment.load(options)
+    config = _found(options.app).config if options.app else AuthConfig.from_env()
+    config = _with_cookies(config)
+    stranger, person = options.header, [*options.header, ("Cookie", _session(config))]
+    sys.stdout.write(f"{options.method} {options.path}\n")
+    sys.stdout.write(f"  rule        {rule(config, unquote(options.path.partition('?')[0]))}\n")
+    sys.stdout.write(f"  logged out  {_ask(config, options.method, options.path, stranger)}\n")
+    sys.stdout.write(f"  logged in   {_ask(config, options.method, options.path, person)}\n")
+    return DONE
+
+
+def rule(config: AuthConfig, path: str) -> str:
+    """The setting, and the entry of it, that decides about a path."""
+    verdict = _judged(config.protect, config.public, config.api, path)
+    if verdict is Verdict.REFUSED:
+        return "the path can be read in two ways, and is refused whoever asks"
+    if path.startswith(f"{config.auth_prefix}/") or path == config.callback_path:
+        return f"an address of the middleware itself (auth_prefix is {config.auth_prefix})"
+    for entry in config.public:
+        if _judged(["/"], [entry], (), path) is Verdict.OPEN:
+            return f"public has {entry}"
+    for entry in config.protect:
+        if _judged([entry], (), (), path) is not Verdict.OPEN:
+            api = next((api for api in config.api if _judged(["/"], (), [api], path) is Verdict.API), None)
+            return f"protect has {entry}" + (f", and api has {api}" if api else "")
+    return "no entry of protect covers it"
+
+
+def _judged(protect: object, public: object, api: object, path: str) -> Verdict:
+    return Policy(protect=protect, public=public, api=api).judge(path)  # type: ignore[arg-type]  # lists of texts
+
+
+def _with_cookies(config: AuthConfig) -> AuthConfig:
+    """The same with sessions in cookies: where they are kept changes no answer, and nobody's store is written."""
+    mine = copy.copy(config)
+    for name, value in {"store": "cookie", "keep_tokens": False, "recheck": None}.items():
+        object.__setattr__(mine, name, value)
+    return mine
+
+
+def _session(config: AuthConfig) -> str:
+    """The cookie of somebody who has just logged in."""
+    login = Login({"iss": config.issuer, "sub": "somebody"}, Tokens("-"))
+    nobody = WSGIRequest({"REQUEST_METHOD": "GET"})
+    (cookie,) = step(SealedSessions(config, Attributes(secure=config.secure)).start(login, nobody))
+    return cookie.partition(";")[0]
+
+
+def _ask(config: AuthConfig, method: str, address: str, headers: list[tuple[str, str]]) -> str:
+    """What the middleware itself answers, in front of an app that says that it was reached, and by whom."""
+    path, _, query = address.partition("?")
+    got: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        got.append({"type": "app", "user": scope["user"]})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        got.append(message)
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(b"host", b"localhost"), *((name.lower().encode(), value.encode()) for name, value in headers)],
+    }
+    asyncio.run(ASGIAuthMiddleware(app, config)(scope, receive, send))
+    return _described(got[0])
+
+
+def _described(message: Message) -> str:
+    if message["type"] == "app":
+        return "on to the app, with the user" if message["user"].is_authenticated else "on to the app, as nobody"
+    headers = [f"{TOLD[name]}: {_short(value.decode())}" for name, value in message["headers"] if name in TOLD]
+    return "; ".join([str(message["status"]), *headers])
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST else value[:LONGEST] + "..."
+
+
+def _found(name: str) -> ASGIAuthMiddleware | WSGIAuthMiddleware:
+    """The middleware of an app. Raises `NotStarted` when the app cannot be had, or has none."""
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        app: object = importlib.import_module(module)
+        for part in (attribute or "app").removesuffix("()").split("."):
+            app = getattr(app, part)
+        app = app() if attribute.endswith("()") and callable(app) else app
+    except (ImportError, AttributeError) as exc:
+        raise NotStarted(f"There is no {name}: {exc}. Write it as the server is told, such as main:app") from exc
+    for inside in _unwrapped(app):
+        if isinstance(inside, ASGIAuthMiddleware | WSGIAuthMiddleware):
+            return inside
+    raise NotStarted(f"{name} is not wrapped in ASGIAuthMiddleware or WSGIAuthMiddleware, as far as can be seen.")
+
+
+def _unwrapped(app: object) -> Iterator[object]:
+    """The app, and what it says that it is made of, from outside in."""
+    seen, waiting = 0, [app]
+    while waiting and seen < DEEPEST:
+        seen, layer = seen + 1, waiting.pop(0)
+        yield layer
+        for added in getattr(layer, "user_middleware", ()):  # Starlette makes them when it starts up
+            kind: object = added.cls if isinstance(added, Middleware) else None
+            if kind is ASGIAuthMiddleware:
+                yield ASGIAuthMiddleware(cast("ASGIApp", layer), *added.args, **added.kwargs)
+        waiting += [inner for name in INSIDE if (inner := getattr(layer, name, None)) is not None]
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or not text.isascii():
+        raise argparse.ArgumentTypeError(f"{text!r} is no path as it stands in an address; it begins with a slash")
+    return text
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is no header; write it like 'Accept: application/json'")
+    return name.strip(), value.strip()
