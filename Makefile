@@ -2,6 +2,8 @@
 # make test    all tests, with the coverage gate
 # make proof   the part of them that plays a hostile world, with a summary; with ARGS=--long, minutes of fuzzing
 # make lint    ruff, mypy, pyright
+# make audit   ruff's security rules, our table of published vulnerabilities, and the advisory service if it can be asked
+# make mutants plant faults in the files that decide, and see whether a test notices each (minutes; no part of CI)
 # make build   the wheel and the source distribution, in dist/
 # make clean   remove what the others made
 #
@@ -10,8 +12,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip -qq --disable-pip-version-check
+AUDIT = $(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off --timeout 10
 
-.PHONY: demo test proof lint build clean
+.PHONY: demo test proof lint audit mutants build clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/ck-middleware demo $(ARGS)
@@ -28,12 +31,29 @@ lint: $(VENV)/.dev
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
+# A vulnerability that the service knows of fails this. That it cannot be asked does not, nor that it knows a package not.
+audit: $(VENV)/.dev
+	@$(VENV)/bin/ruff check --quiet --select S src examples
+	@$(VENV)/bin/python -m pytest -q tests/test_dependencies.py
+	@$(VENV)/bin/python tests/support/closure.py > $(VENV)/closure.txt
+	@report=$$($(AUDIT) --requirement $(VENV)/closure.txt 2> $(VENV)/audit.log) && found=no || found=$${report:+yes}; \
+	case "$$found" in \
+	  yes) echo "$$report"; exit 1;; \
+	  no) echo "$${report:-The advisory service knows of nothing.}";; \
+	  *) echo "The advisory service could not be asked: the table alone has been looked at.";; \
+	esac
+
+mutants: $(VENV)/.dev
+	@$(PIP) install --group mutants
+	@$(VENV)/bin/mutmut run --max-children 1
+	@$(VENV)/bin/mutmut results
+
 build: $(VENV)/.dev
 	@rm -rf dist
 	@$(VENV)/bin/python -m build --outdir dist
 
 clean:
-	@rm -rf $(VENV) dist build htmlcov .coverage .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) dist build mutants htmlcov .coverage .mypy_cache .pytest_cache .ruff_cache
 
 # Each stamp is older than pyproject.toml when there is something to install.
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
