@@ -36,6 +36,7 @@ def is_sqlite(text: str) -> bool:
 
 def sqlite_path(text: str) -> str:
     """The absolute path of the file. A relative one begins where the process was when it was configured."""
+    _check_text(text)
     path = text[len(_SQLITE) :]
     if not text.lower().startswith(_SQLITE) or path.endswith("/") or not path.strip():
         _refuse(f"has no path; write it like {_FORMS}")
@@ -47,6 +48,7 @@ def sqlite_path(text: str) -> str:
 
 
 def redis_address(text: str) -> RedisAddress:
+    _check_text(text)
     address = _split(text)
     if address.scheme not in {"redis", "rediss", "unix"}:
         _refuse(f"is not a kind of store that is known here; give {_FORMS}, or a store object")
@@ -65,6 +67,13 @@ def redis_address(text: str) -> RedisAddress:
     return RedisAddress(f"{address.scheme}://{address.netloc}{address.path}" + (f"?{theirs}" if theirs else ""), prefix)
 
 
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # from bytes of the environment that Python could not decode
+        _refuse(f"is not text in UTF-8; write it like {_FORMS}")
+
+
 def _split(text: str) -> SplitResult:
     try:
         address = urlsplit(text)
@@ -77,6 +86,10 @@ def _split(text: str) -> SplitResult:
 def _check_host(address: SplitResult) -> None:
     if not address.hostname:
         _refuse("has no host; write it like redis://localhost:6379/0, with /, ? and # in a password as %2F, %3F, %23")
+    try:
+        address.hostname.encode("idna")
+    except UnicodeError:  # what no resolver could be asked for, either
+        _refuse("has no valid host; write it like redis://localhost:6379/0")
     if not unquote(address.path).strip("/").isdigit() and address.path.strip("/"):
         _refuse("has a path that is not the number of a database; write it like redis://localhost:6379/0")
 
