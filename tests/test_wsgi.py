@@ -300,6 +300,17 @@ def test_a_form_has_the_length_that_it_says(
     assert all(size is not None and 0 <= size <= 4096 for size in sizes)  # never to the end of the stream, never all
 
 
+def test_a_client_that_goes_in_the_middle_of_a_form_is_no_fault_of_ours(
+    face: WSGIFace, ada: Browser, page: WSGIEnvironment
+) -> None:
+    class Gone(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError("connection reset")
+
+    post = page | {"REQUEST_METHOD": "POST", "PATH_INFO": "/auth/logout", "HTTP_ORIGIN": "null"}
+    assert face.call(post | {"CONTENT_LENGTH": "9", "wsgi.input": Gone()}).status == 403
+
+
 @pytest.mark.parametrize("length", [None, "", "0"])
 def test_a_post_without_a_form_is_a_post(face: WSGIFace, page: WSGIEnvironment, length: str | None) -> None:
     post = page | {"REQUEST_METHOD": "POST", "PATH_INFO": "/auth/logout", "HTTP_ORIGIN": "http://localhost:8000"}
@@ -310,7 +321,7 @@ def test_a_post_without_a_form_is_a_post(face: WSGIFace, page: WSGIEnvironment, 
 
 
 def asking(url: str, *, http: BlockingHttp | None = None) -> httpx.Response:
-    return step((http or BlockingHttp(5)).send(httpx.Request("GET", url)))
+    return step((http or BlockingHttp(60)).send(httpx.Request("GET", url)))
 
 
 @pytest.mark.usefixtures("light_clients")
@@ -326,7 +337,7 @@ def test_time_that_is_up_before_the_next_piece_is_asked_for_is_up(port_teller: s
 
 @pytest.mark.usefixtures("light_clients")
 def test_connections_are_kept_and_cookies_are_not(provider: MisbehavingProvider, port_teller: str) -> None:
-    http = BlockingHttp(5)
+    http = BlockingHttp(60)
     assert asking(port_teller, http=http).json() == asking(port_teller, http=http).json()
     provider.faults.answer("jwks", PlainTextResponse("", headers={"set-cookie": "planted=1"}))
     for _ in range(2):
@@ -336,7 +347,7 @@ def test_connections_are_kept_and_cookies_are_not(provider: MisbehavingProvider,
 
 @pytest.mark.usefixtures("light_clients")
 def test_a_worker_does_not_use_the_connections_of_its_parent(port_teller: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    http = BlockingHttp(5)
+    http = BlockingHttp(60)
     parent = asking(port_teller, http=http).json()
     pid = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: pid + 1)
@@ -345,7 +356,7 @@ def test_a_worker_does_not_use_the_connections_of_its_parent(port_teller: str, m
 
 @pytest.mark.usefixtures("light_clients")
 def test_threads_do_not_mix_up_their_answers(provider: MisbehavingProvider) -> None:
-    http = BlockingHttp(5)
+    http = BlockingHttp(60)
 
     def ask(number: int) -> bool:
         url = provider.url("userinfo" if number % 2 else "jwks")
@@ -356,7 +367,7 @@ def test_threads_do_not_mix_up_their_answers(provider: MisbehavingProvider) -> N
 
 
 def test_a_lock_keeps_a_crowd_apart() -> None:
-    lock = BlockingHttp(5).lock()
+    lock = BlockingHttp(60).lock()
     inside = threading.Semaphore(1)
     crowded: list[bool] = []
 
@@ -437,7 +448,7 @@ def test_a_context_is_made_once_for_each_process(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(httpx, "create_ssl_context", make)
     monkeypatch.setattr(httpcore, "ConnectionPool", Pool)
-    http = BlockingHttp(5)
+    http = BlockingHttp(60)
     assert made == []  # not at construction, which may be before a fork
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: asking(port_teller, http=http), range(16)))

@@ -113,7 +113,10 @@ class WSGIRequest(Request):
             return None
         if not 0 <= length <= limit:
             return None
-        body: bytes = self._environ["wsgi.input"].read(length)
+        try:
+            body: bytes = self._environ["wsgi.input"].read(length)
+        except OSError:  # how some servers say that the client has gone
+            return None
         return body if len(body) == length else None
 
 
