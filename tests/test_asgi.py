@@ -522,7 +522,7 @@ def test_a_crowd_asks_for_metadata_once(face: ASGIFace, provider: MisbehavingPro
 @pytest.mark.usefixtures("light_clients")
 def test_connections_are_kept_and_cookies_are_not(provider: MisbehavingProvider, port_teller: str) -> None:
     async def twice() -> None:
-        http = LoopHttp(5)
+        http = LoopHttp(60)
         answers = [await http.send(httpx.Request("GET", port_teller)) for _ in range(2)]
         assert answers[0].json() == answers[1].json()
         await http.send(httpx.Request("GET", provider.url("jwks")))
@@ -544,7 +544,7 @@ def test_a_worker_does_not_use_the_connections_of_its_parent(port_teller: str, m
     monkeypatch.setattr(httpx, "AsyncClient", Client)
 
     async def forked() -> None:
-        http = LoopHttp(5)
+        http = LoopHttp(60)
         parent = (await http.send(httpx.Request("GET", port_teller))).json()
         pid = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: pid + 1)
@@ -559,7 +559,7 @@ def test_a_worker_does_not_use_the_connections_of_its_parent(port_teller: str, m
 
 @pytest.mark.usefixtures("light_clients")
 def test_each_loop_has_its_own_connections() -> None:
-    http = LoopHttp(5)
+    http = LoopHttp(60)
 
     async def ask(url: str) -> int:
         return (await http.send(httpx.Request("GET", url))).status_code
@@ -586,7 +586,7 @@ def test_two_first_questions_at_once_share_one_client(port_teller: str, monkeypa
     monkeypatch.setattr(httpx, "create_ssl_context", slowly)
 
     async def both() -> None:
-        http = LoopHttp(5)
+        http = LoopHttp(60)
         await asyncio.gather(*(http.send(httpx.Request("GET", port_teller)) for _ in range(3)))
         await http.close()
         left_open = [client for client in made if not client.is_closed]
@@ -598,7 +598,7 @@ def test_two_first_questions_at_once_share_one_client(port_teller: str, monkeypa
 
 
 def test_a_lock_is_for_whichever_loop_runs() -> None:
-    lock = LoopHttp(5).lock()
+    lock = LoopHttp(60).lock()
 
     async def alone() -> list[str]:
         order: list[str] = []
