@@ -119,7 +119,7 @@ def es256(key: SigningKey, header: Claims, claims: Claims) -> str:
 
 
 def _es256(signed: bytes) -> bytes:
-    r, s = decode_dss_signature(ec_key().sign(signed, ec.ECDSA(hashes.SHA256())))
+    r, s = decode_dss_signature(ec_key(0).sign(signed, ec.ECDSA(hashes.SHA256())))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
