@@ -16,7 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from ck_middleware import AuthConfig
 from ck_middleware.config import Settings
+from ck_middleware.stores import redis, sqlite
 from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
+from support.asked import PATIENCE
 from support.browser import Browser
 from support.clock import Clock
 from support.faces import ASGIFace, Configure, Face, Guard, Headers, WSGIFace
@@ -96,8 +98,12 @@ def kind() -> str:
 
 
 @pytest.fixture
-def sessions(request: pytest.FixtureRequest, kind: str, face_name: str, tmp_path: Path) -> Settings:
+def sessions(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, face_name: str, tmp_path: Path
+) -> Settings:
     """The settings that choose a kind of session: the same place for every app of one test."""
+    for module in (redis, sqlite):
+        monkeypatch.setattr(module, "LONGEST_WAIT", PATIENCE)
     if kind == "cookie":
         return {}
     if kind == "memory":

@@ -80,7 +80,7 @@ class Talk:
 
     async def over(self) -> list[Message]:
         """All that was sent, once the app is done."""
-        await asyncio.wait_for(self.task, 5)
+        await asyncio.wait_for(self.task, 60)
         return self.sent
 
 
@@ -103,7 +103,8 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def some_looks(number: int = 4) -> None:
-    await asyncio.sleep(LOOK * number)
+    for _ in range(number):  # one after another, as the looks are: on a machine that stood still none is left out
+        await asyncio.sleep(LOOK)
 
 
 @pytest.fixture(params=["stored", "sealed"])

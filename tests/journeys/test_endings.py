@@ -181,7 +181,7 @@ def test_a_failed_revocation_harms_no_logout(guard: Guard, provider: Misbehaving
 def test_nor_does_a_provider_that_cannot_be_reached(guard: Guard) -> None:
     with provider_alone() as (provider, server):
         provider.offers_revocation = True
-        settings = provider.settings | Settings(keep_tokens=True, timeout=1)
+        settings = provider.settings | Settings(keep_tokens=True)
         ada = Browser(guard(**settings))
         ada.log_in()
         copy = copy_of(ada)

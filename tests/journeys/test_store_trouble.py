@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from ck_middleware import ConfigError
+from ck_middleware import ConfigError, upkeep
 from ck_middleware.dev.grants import ACCESS_LIFETIME
 from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from ck_middleware.stores.own import METHODS
 from support.browser import FETCH, Browser
-from support.clock import Clock
+from support.clock import Clock, Hurry
 from support.faces import TOKEN, ASGIFace, Asked, Guard, answer_of, told
 from support.provider import MisbehavingProvider
 
@@ -212,12 +212,11 @@ def test_a_refreshed_token_is_not_lost_to_a_store_that_stumbles(
 
 
 def test_a_store_that_stays_down_meanwhile_is_told_to_the_app(
-    guard: Guard, store: Failing, provider: MisbehavingProvider, clock: Clock
+    ada: Browser, store: Failing, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada = Browser(guard(store=store, keep_tokens=True, timeout=1))
-    ada.log_in()
     clock.move(ACCESS_LIFETIME)
     store.broken = ["swap"]
+    Hurry(monkeypatch, upkeep)
     assert told(ada.get(TOKEN)) == {"error": "StoreUnavailable"}
     assert ada.is_logged_in
 

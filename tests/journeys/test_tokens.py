@@ -7,14 +7,14 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ck_middleware import AuthError, ConfigError, get_session
+from ck_middleware import AuthError, ConfigError, get_session, upkeep
 from ck_middleware.config import Settings
 from ck_middleware.dev.grants import ACCESS_LIFETIME
 from ck_middleware.ports import step
 from ck_middleware.vault import name_of
 from support import forgery
 from support.browser import Browser
-from support.clock import Clock
+from support.clock import Clock, Hurry
 from support.faces import TOKEN, ASGIFace, Asked, Face, Guard, told
 from support.forgery import Change
 from support.provider import Answer as ProviderAnswer
@@ -30,7 +30,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def face(guard: Guard) -> Face:
-    return guard(keep_tokens=True, timeout=2)
+    return guard(keep_tokens=True)
 
 
 @pytest.fixture
@@ -268,13 +268,12 @@ def take_the_lease(browser: Browser, runner: asyncio.Runner, seconds: float) -> 
 
 
 def test_who_waits_for_another_in_vain_goes_on_with_what_there_is(
-    guard: Guard, provider: MisbehavingProvider, clock: Clock, runner: asyncio.Runner
+    ada: Browser, provider: MisbehavingProvider, clock: Clock, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada = Browser(guard(keep_tokens=True, timeout=1))
-    ada.log_in()
     first = token(ada)
     clock.move(ACCESS_LIFETIME - 30)
     take_the_lease(ada, runner, 1000)
+    Hurry(monkeypatch, upkeep)
     assert token(ada) == first
     clock.move(30)
     assert told(ada.get(TOKEN)) == {"error": "ProviderUnreachable"}
@@ -390,15 +389,15 @@ def test_a_provider_in_trouble_ends_no_session(
     assert token(ada) not in {None, first}
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_provider_that_gives_no_answer_ends_no_session(
-    guard: Guard, provider: MisbehavingProvider, clock: Clock
+    ada: Browser, guard: Guard, provider: MisbehavingProvider, clock: Clock
 ) -> None:
-    ada = Browser(guard(keep_tokens=True, timeout=1))
-    ada.log_in()
+    hasty = Browser(guard(keep_tokens=True, timeout=1), cookies=ada.cookies)
     provider.faults.answer("token", after(1.5, Response("", 503)))
     clock.move(ACCESS_LIFETIME)
-    assert told(ada.get(TOKEN)) == {"error": "ProviderUnreachable"}
-    assert ada.is_logged_in
+    assert told(hasty.get(TOKEN)) == {"error": "ProviderUnreachable"}
+    assert hasty.is_logged_in
     provider.faults.heal()
     clock.move(5)
     assert token(ada)

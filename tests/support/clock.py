@@ -1,6 +1,7 @@
 """This file is a clock that stands still until a test moves it."""
 
 import time
+from types import ModuleType
 
 import pytest
 
@@ -14,3 +15,16 @@ class Clock:
 
     def move(self, seconds: float) -> None:
         self.now += seconds
+
+
+class Hurry:
+    """The `time` of a module in which a second of waiting is over in a hundredth of one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+        monkeypatch.setattr(module, "time", self)
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return 100 * time.monotonic()
