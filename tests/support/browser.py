@@ -133,7 +133,7 @@ class Browser:
 def at_provider(method: str, url: str, form: Mapping[str, str] | None = None) -> Answer:
     """One request of a browser to the provider; no redirect is followed, and nothing of it is logged."""
     parts = urlsplit(url)
-    with closing(HTTPConnection(parts.netloc, timeout=10)) as connection:
+    with closing(HTTPConnection(parts.netloc, timeout=60)) as connection:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, urlencode(form or {}), FORM if form else {})
         response = connection.getresponse()

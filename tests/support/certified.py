@@ -69,7 +69,7 @@ class Tunnel:
                 tunnel.asked.append(self.rfile.readline().decode().strip())
                 while self.rfile.readline().strip():
                     """The rest of the header."""
-                with socket.create_connection((HOST, server.port), timeout=5) as there:
+                with socket.create_connection((HOST, server.port), timeout=60) as there:
                     self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
                     back = threading.Thread(target=_copy, args=(there, self.connection), daemon=True)
                     back.start()
@@ -101,7 +101,7 @@ def _copy(one: socket.socket, other: socket.socket) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = 5
+    timeout = 60
 
     def do_GET(self) -> None:
         self.send_response(200)

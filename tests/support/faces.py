@@ -187,7 +187,7 @@ class WSGIFace:
         return Answer(int(status.split()[0]), [(name.lower(), value) for name, value in headers], body)
 
     def at_once(self, asked: Sequence[Asked]) -> list[Answer]:
-        start = threading.Barrier(len(asked), timeout=10)
+        start = threading.Barrier(len(asked), timeout=60)
 
         def one(asked: Asked) -> Answer:
             start.wait()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, Self
@@ -83,10 +83,9 @@ class Running:
         while len(self.workers) < count:
             if self._process.poll() is not None or time.monotonic() > ending:
                 raise AssertionError(f"{len(self.workers)} of {count} workers answer:\n{self.written()}")
-            try:
+            with suppress(OSError, HTTPException):
                 self.workers.add(self.ask("/alive").json["pid"])
-            except (OSError, HTTPException):
-                time.sleep(0.02)
+            time.sleep(0.02)  # also after an answer: those that start have more to do
 
     def kill_workers(self) -> None:
         """End every worker without a warning, as the kernel does when memory is short, and wait for as many others."""
