@@ -17,7 +17,7 @@ from ck_middleware.looping import LoopHttp
 from ck_middleware.ports import step
 from support.certified import CertifiedServer, Tunnel
 from support.ports import HOST, Port
-from support.serving import RawServer
+from support.serving import PATIENCE, RawServer
 
 
 class Ask(Protocol):
@@ -140,6 +140,15 @@ def test_of_several_addresses_the_first_that_answers_will_do(ask: Ask) -> None:
         assert ask(f"http://two.example:{port}").json() == "here"
     with Port() as closed, pytest.raises(ProviderUnreachable):
         ask(f"http://two.example:{closed.number}")
+
+
+@pytest.mark.usefixtures("light_clients")
+def test_a_handshake_that_nobody_answers_leaves_no_connection_open(ask: Ask) -> None:
+    with RawServer([]) as server:
+        with pytest.raises(ProviderUnreachable) as refused:
+            ask(f"https://{HOST}:{server.port}", timeout=1)
+        assert server.given_up.wait(PATIENCE)
+    assert refused.traceback  # all this time, so that nothing was closed only because it was forgotten
 
 
 # Whom to trust

@@ -16,6 +16,8 @@ from ck_middleware.ports import LARGEST_ANSWER, answer, proxy_understood
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    import httpcore
+
 T = TypeVar("T")
 
 
@@ -50,6 +52,7 @@ class LoopHttp:
 
     async def _exchange(self, request: httpx.Request) -> httpx.Response:
         client = await self._own_client()
+        request.extensions = {**request.extensions, "trace": _Connecting().follow}
         response = await client.send(request, stream=True)
         try:
             body = b""
@@ -75,6 +78,24 @@ class LoopHttp:
                     client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
                 self._clients[loop] = client
             return self._clients[loop]
+
+
+class _Connecting:
+    """Closes a connection whose TLS handshake is given up: httpcore forgets it when it is cancelled, and it stays open.
+
+    Else a provider that hangs there would cost a file descriptor for each who asks, until garbage is collected.
+    """
+
+    def __init__(self) -> None:
+        self._streams: list[httpcore.AsyncNetworkStream] = []
+
+    async def follow(self, event: str, info: dict[str, Any]) -> None:
+        """What happens on the way (the `trace` extension of httpcore)."""
+        if event.endswith(".connect_tcp.complete"):
+            self._streams.append(info["return_value"])
+        elif event.endswith(".start_tls.failed"):
+            for stream in self._streams:
+                await stream.aclose()
 
 
 class LoopRuntime:
