@@ -28,6 +28,8 @@ from support.serving import Server
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
+pytest_plugins = ("support.proof",)
+
 SESSION_SECRET = "0123456789abcdef0123456789abcdef"
 
 _numbers = itertools.count()
