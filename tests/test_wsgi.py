@@ -178,6 +178,18 @@ def test_an_app_may_write_and_may_change_its_mind(
         assert [name.lower() for name, _ in headers][1:] == ["cache-control", "vary", "set-cookie"]
 
 
+def test_the_answer_to_a_head_request_is_not_a_500_on_a_server_that_waits_for_a_first_piece(face: WSGIFace) -> None:
+    started: list[Any] = []
+
+    def start_response(*args: Any) -> Callable[[bytes], object]:
+        started.append(args[0])
+        return started.append
+
+    pieces = list(face.app(face.environ(Asked("HEAD", "/page", HERE)), start_response))
+    assert started == ["303 See Other"]
+    assert pieces == [b""]
+
+
 def test_an_app_that_is_refused_is_not_even_called(configure: Configure) -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         raise NotImplementedError

@@ -129,7 +129,8 @@ def _answer(response: Response, environ: WSGIEnvironment, start_response: StartR
     headers = [*response.headers, ("Content-Length", str(len(response.body)))]
     headers += [("Set-Cookie", cookie) for cookie in response.cookies]
     start_response(f"{response.status} {REASONS[response.status]}", headers)
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
+    # Not an empty list: hypercorn starts the answer with the first piece, and without one makes it a 500.
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
 
 
 def _setting(cookies: tuple[str, ...], start_response: StartResponse) -> StartResponse:
