@@ -21,11 +21,11 @@ from starlette.types import ASGIApp, Message, Scope
 
 from ck_middleware import ASGIAuthMiddleware, AuthConfig, WSGIAuthMiddleware
 from ck_middleware.config import Settings
-from support import frameworks
 from support.browser import Browser
 from support.faces import ASGIFace, Face, Guard, WSGIFace
 from support.faces import Asked as AskedOfFace
-from support.frameworks import MOUNT, PREFIXES, PROTECTED, SOCKET, Build, Witness, plain
+from support.frameworks import asgi, django, fastapi, wsgi
+from support.frameworks.site import MOUNT, PREFIXES, PROTECTED, SOCKET, Build, Witness, plain
 from support.legitimate import LEGITIMATE, Legitimate
 from support.provider import Hub, MisbehavingProvider
 from support.spellings import (
@@ -93,27 +93,27 @@ ASGI_PLACES = (AT_THE_ROOT, AS_UVICORN, AS_HYPERCORN)
 UNDER_MOUNT = (Place("", MOUNT), Place("/pre", "/pre" + MOUNT))
 UNSEEN: Settings = {"base_url": ORIGIN + "/pre"}  # says what the scope does not
 
-wsgi = partial(Setup, "wsgi", places=WSGI_PLACES)
-asgi = partial(Setup, "asgi", places=ASGI_PLACES, has_sockets=True)
-hidden = partial(asgi, places=(Place("", "/pre"),), settings=UNSEEN)
+on_wsgi = partial(Setup, "wsgi", places=WSGI_PLACES)
+on_asgi = partial(Setup, "asgi", places=ASGI_PLACES, has_sockets=True)
+hidden = partial(on_asgi, places=(Place("", "/pre"),), settings=UNSEEN)
 SETUPS = {
-    "flask": wsgi(frameworks.flask_app),
-    "flask-inside-mount": wsgi(frameworks.dispatched_flask_app, places=(Place("", MOUNT), Place("/pre", MOUNT))),
-    "bottle": wsgi(frameworks.bottle_app),
-    "pyramid": wsgi(frameworks.pyramid_app),
-    "falcon-wsgi": wsgi(frameworks.falcon_wsgi_app),
-    "django-wsgi": wsgi(frameworks.django_wsgi_app),
-    "django-asgi": asgi(frameworks.django_asgi_app, sample=500, share=0.5, has_sockets=False),
-    "django-asgi-forced": hidden(frameworks.forced_django_asgi_app, sample=500, share=0.5, has_sockets=False),
-    "falcon-asgi": asgi(frameworks.falcon_asgi_app),
-    "starlette": asgi(frameworks.starlette_app),
-    "starlette-inside-mount": asgi(frameworks.mounted_starlette_app, places=UNDER_MOUNT),
-    "starlette-outside-mount": asgi(frameworks.mounting_starlette_app, places=UNDER_MOUNT, rules=rules(head=MOUNT)),
-    "fastapi": asgi(frameworks.fastapi_app, sample=800),
-    "fastapi-root-path": hidden(partial(frameworks.fastapi_app, root_path="/pre"), sample=800),
-    "quart": asgi(frameworks.quart_app, sample=500),
-    "litestar": asgi(frameworks.litestar_app, sample=800),
-    "blacksheep": asgi(frameworks.blacksheep_app, sample=800, by_raw_path=True),
+    "flask": on_wsgi(wsgi.flask_app),
+    "flask-inside-mount": on_wsgi(wsgi.dispatched_flask_app, places=(Place("", MOUNT), Place("/pre", MOUNT))),
+    "bottle": on_wsgi(wsgi.bottle_app),
+    "pyramid": on_wsgi(wsgi.pyramid_app),
+    "falcon-wsgi": on_wsgi(wsgi.falcon_wsgi_app),
+    "django-wsgi": on_wsgi(django.django_wsgi_app),
+    "django-asgi": on_asgi(django.django_asgi_app, sample=500, share=0.5, has_sockets=False),
+    "django-asgi-forced": hidden(django.forced_django_asgi_app, sample=500, share=0.5, has_sockets=False),
+    "falcon-asgi": on_asgi(asgi.falcon_asgi_app),
+    "starlette": on_asgi(asgi.starlette_app),
+    "starlette-inside-mount": on_asgi(asgi.mounted_starlette_app, places=UNDER_MOUNT),
+    "starlette-outside-mount": on_asgi(asgi.mounting_starlette_app, places=UNDER_MOUNT, rules=rules(head=MOUNT)),
+    "fastapi": on_asgi(fastapi.fastapi_app, sample=800),
+    "fastapi-root-path": hidden(partial(fastapi.fastapi_app, root_path="/pre"), sample=800),
+    "quart": on_asgi(asgi.quart_app, sample=500),
+    "litestar": on_asgi(asgi.litestar_app, sample=800),
+    "blacksheep": on_asgi(asgi.blacksheep_app, sample=800, by_raw_path=True),
 }
 WITH_SOCKETS = [name for name, setup in SETUPS.items() if setup.has_sockets]
 

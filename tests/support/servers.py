@@ -34,6 +34,13 @@ PATIENT = {
 }
 SESSION_SECRET = "0123456789abcdef" * 4
 TLS = ssl.create_default_context()  # a client makes its own in tens of milliseconds, needed or not
+BOUND = {  # how each is told where to listen
+    "granian": "--port {port}",
+    "gunicorn": "--bind {} --no-control-socket",
+    "hypercorn": "--bind {}",
+    "uvicorn": "--port {port}",
+    "waitress": "--listen={}",
+}
 MODULES = (Path(__file__).parent.parent, Path(ck_middleware.__file__).parent.parent)
 
 
@@ -48,8 +55,9 @@ class Running:
         self._log = directory / "log"
         self._record = directory / "record"
         self._record.touch()
-        bound = f"--bind {HOST}:{port} --no-control-socket" if command.startswith("gunicorn") else f"--port {port}"
-        words = [sys.executable, "-m", *shlex.split(f"{command} {bound} {PATIENT.get(command.split()[0], '')}")]
+        program, _, rest = command.partition(" ")
+        bound = BOUND[program].format(f"{HOST}:{port}", port=port)
+        words = [sys.executable, "-m", *shlex.split(f"{program} {bound} {PATIENT.get(program, '')} {rest}")]
         self.environ = environ | {"APP_RECORD": str(self._record)}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(words, env=self.environ, stdout=log, stderr=log, process_group=0)
