@@ -12,18 +12,25 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip -qq --disable-pip-version-check
+
+# Many tests wait for real servers, and others run meanwhile. One after another: make test WORKERS=0
+WORKERS ?= 2
+IN_PARALLEL = -n $(WORKERS) --dist worksteal
 AUDIT = $(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off --timeout 10
 
-.PHONY: demo test proof lint audit mutants build clean
+.PHONY: demo test in-parallel proof lint audit mutants build clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/ck-middleware demo $(ARGS)
 
 test: $(VENV)/.dev
-	@$(VENV)/bin/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(VENV)/bin/python -m pytest $(IN_PARALLEL) --cov --cov-report=term $(ARGS)
+
+in-parallel: # how the tests run, for whoever runs them elsewhere
+	@printf '%s\n' '$(IN_PARALLEL)'
 
 proof: $(VENV)/.dev
-	@$(VENV)/bin/python -m pytest tests/proof $(ARGS)
+	@$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/proof $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(VENV)/bin/ruff check --quiet
