@@ -18,6 +18,7 @@ from ck_middleware.policy import canonical, return_path
 from ck_middleware.stores import check_url
 
 SHORTEST_SECRET: Final = 32  # bytes; a session secret is keying material for AES-256
+LONGEST_SPAN: Final = 100 * 365 * 86400  # seconds; clocks of machines and stores cannot count as far as a float can
 MOST_LEEWAY: Final = 60  # seconds; more would revive ID tokens that have expired
 CLIENT_AUTHS: Final = ("client_secret_post", "client_secret_basic", "none")
 SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
@@ -101,8 +102,8 @@ def _seconds(value: object) -> float:
 
 def duration(value: object) -> float:
     seconds = _seconds(value)
-    if not 1 <= seconds < math.inf:
-        refuse("is not a time one can wait; give at least 1 second, and a finite number")
+    if not 1 <= seconds <= LONGEST_SPAN:
+        refuse("is not a time one can wait; give at least 1 second, and at most a century")
     return seconds
 
 
