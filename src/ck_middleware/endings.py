@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from ck_middleware import oidc, pages
 from ck_middleware.errors import LoginRefused, StoreUnavailable, TokenInvalid
 from ck_middleware.events import ENDED, LOGGED_OUT
-from ck_middleware.forms import fields, only
+from ck_middleware.forms import LONGEST, fields, only
 from ck_middleware.log import INFO, WARNING, event
 from ck_middleware.seal import Signature
 from ck_middleware.sessions import encode
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ck_middleware.user import User
 
 LONGEST_FORM = 4096  # bytes of the logout form
-LONGEST_LOGOUT = 32 * 1024  # bytes of the form with a logout token
 FORM_LIFETIME = 3600  # seconds between showing the logout form and posting it
 RETURN_LIFETIME = 600  # seconds between leaving for the provider's log-out page and coming back
 
@@ -75,7 +74,7 @@ class Endings:
     async def backchannel_logout(self, request: Request) -> Response:
         """The provider ends sessions itself (Back-Channel Logout 1.0): exactly 200 or 400, and no cookie has a say."""
         try:
-            await self._log_out_by_token(only(fields(await request.body(LONGEST_LOGOUT) or b""), "logout_token"))
+            await self._log_out_by_token(only(fields(await request.body(LONGEST) or b""), "logout_token"))
         except (LoginRefused, StoreUnavailable) as refusal:
             event(WARNING, "backchannel_logout", "back-channel logout refused", reason=refusal)
             return pages.data(400, {"error": "invalid_request"})
