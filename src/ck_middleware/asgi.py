@@ -170,7 +170,7 @@ class ASGIRequest(Request):
         return ", ".join(value.decode("latin-1") for found, value in self._headers if found == wanted)
 
     async def body(self, limit: int) -> bytes | None:
-        body, more = b"", True
+        body, more = bytearray(), True
         while more:
             message = await self._receive()
             if message["type"] != "http.request":
@@ -179,7 +179,7 @@ class ASGIRequest(Request):
             more = message.get("more_body", False)
             if len(body) > limit:
                 return None
-        return body
+        return bytes(body)
 
 
 def _is_forged(name: bytes) -> bool:

@@ -62,14 +62,14 @@ class BlockingHttp:
         )
         response = pool.handle_request(sent)
         try:
-            body = b""
+            body = bytearray()  # grows in place, also in a million pieces
             for chunk in response.iter_stream():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise ProviderFaulty(f"{request.url.netloc!r} answered with more than {LARGEST_ANSWER} bytes")
         finally:
             response.close()
-        return answer(response.status, httpx.Headers(response.headers), body)
+        return answer(response.status, httpx.Headers(response.headers), bytes(body))
 
     def _pool(self, proxy: str | None) -> httpcore.ConnectionPool:
         # Connections that were opened before a fork would mix up the answers of two workers.

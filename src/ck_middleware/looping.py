@@ -55,14 +55,14 @@ class LoopHttp:
         request.extensions = {**request.extensions, "trace": _Connecting().follow}
         response = await client.send(request, stream=True)
         try:
-            body = b""
+            body = bytearray()  # grows in place, also in a million pieces
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise ProviderFaulty(f"{request.url.netloc!r} answered with more than {LARGEST_ANSWER} bytes")
         finally:
             await response.aclose()
-        return answer(response.status_code, response.headers, body)
+        return answer(response.status_code, response.headers, bytes(body))
 
     async def _own_client(self) -> httpx.AsyncClient:
         # A client of another loop, or from before a fork, would mix up the answers of two workers.
