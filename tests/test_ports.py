@@ -17,7 +17,9 @@ from ck_middleware.looping import LoopHttp
 from ck_middleware.ports import step
 from support.certified import CertifiedServer, Tunnel
 from support.ports import HOST, Port
-from support.serving import PATIENCE, RawServer
+from support.serving import RawServer
+
+PATIENCE = 60  # seconds for a hang-up to be noticed, on a busy machine
 
 
 class Ask(Protocol):

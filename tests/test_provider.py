@@ -54,7 +54,7 @@ from support.faces import Configure
 from support.forgery import Claims, without
 from support.ports import HOST
 from support.provider import CLIENT_ID, CLIENT_SECRET, REDIRECT_URIS, Honest, Hub, MisbehavingProvider, provider_alone
-from support.serving import RawServer, dripping_header
+from support.serving import RawServer, dripping_header, full_listener
 
 T = TypeVar("T")
 
@@ -629,18 +629,6 @@ def test_a_header_that_drips_ends_with_the_timeout(clients: Clients) -> None:
         client = clients(timeout=HASTY, issuer=server.url)
         with within(LATE), pytest.raises(ProviderUnreachable):
             client.discover()
-
-
-@contextlib.contextmanager
-def full_listener() -> Iterator[int]:
-    """The port of a server whose queue is full: who connects hears nothing."""
-    with contextlib.ExitStack() as sockets:
-        listening = sockets.enter_context(socket.create_server((HOST, 0), backlog=0))
-        for _ in range(4):
-            waiting = sockets.enter_context(socket.socket())
-            waiting.settimeout(0)
-            waiting.connect_ex(listening.getsockname())
-        yield listening.getsockname()[1]
 
 
 def test_a_host_with_many_addresses_costs_one_timeout(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:

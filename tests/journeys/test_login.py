@@ -374,3 +374,35 @@ def test_a_login_page_of_another_prefix(guard: Guard, provider: MisbehavingProvi
     assert browser.log_in(turned_away).location == "/dashboard"
     assert browser.get("/account/me").json["user"]["name"] == "Ada"
     assert told(browser.get("/auth/me"))["logged_in"]  # the app's own
+
+
+# What is too large for a cookie
+
+
+@pytest.mark.parametrize("kind", ["cookie"])
+def test_more_claims_than_a_cookie_holds_end_the_login(
+    guard: Guard, provider: MisbehavingProvider, sessions: object
+) -> None:
+    provider.faults.userinfo = lambda claims: claims | {"groups": ["a-group-with-a-long-name"] * 200}
+    browser = Browser(guard())
+    answer = browser.log_in()
+    assert (answer.status, answer.code) == (502, "session_too_large")
+    assert not browser.is_logged_in
+    assert browser.cookies == {}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_store_holds_more_claims_than_a_cookie(guard: Guard, provider: MisbehavingProvider) -> None:
+    groups = ["a-group-with-a-long-name"] * 2000
+    provider.faults.userinfo = lambda claims: claims | {"groups": groups}
+    browser = Browser(guard())
+    browser.log_in()
+    assert told(browser.get("/"))["claims"]["groups"] == groups
+    assert sum(len(name) + len(value) for name, value in browser.cookies.items()) < 150
+
+
+def test_naming_the_claims_to_keep_is_a_remedy(guard: Guard, provider: MisbehavingProvider) -> None:
+    provider.faults.userinfo = lambda claims: claims | {"groups": ["a-group-with-a-long-name"] * 200}
+    browser = Browser(guard(claims=["name", "email"]))
+    browser.log_in(name="Ada")
+    assert told(browser.get("/"))["name"] == "Ada"

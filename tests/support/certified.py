@@ -22,14 +22,17 @@ HOST = "127.0.0.1"
 
 
 class CertifiedServer:
-    """Answers every GET with an empty JSON object, over TLS. `certificate` is the file that tells whom to trust."""
+    """Answers every GET with the same JSON, over TLS. `certificate` is the file that tells whom to trust."""
 
-    def __init__(self, folder: Path, *, host: str = HOST) -> None:
-        """`host` is whom the certificate is for."""
-        self.certificate = folder / f"{host}.pem"
-        self.certificate.write_bytes(_certificate(host))
+    def __init__(self, folder: Path, *, host: str = HOST, days: int = 1, body: bytes = b"{}") -> None:
+        """`host` is whom the certificate is for, `days` how long it is good yet; it was made a month ago."""
+        self.certificate = folder / f"{host}-{days}.pem"
+        self.certificate.write_bytes(_certificate(host, days))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate)
+
+        class Handler(_Handler):
+            answer = body
 
         class Listener(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -37,7 +40,7 @@ class CertifiedServer:
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that does not trust us hangs up."""
 
-        self._server = Listener((HOST, 0), _Handler)
+        self._server = Listener((HOST, 0), Handler)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port: int = self._server.server_address[1]
         self.url = f"https://{HOST}:{self.port}"
@@ -102,19 +105,20 @@ def _copy(one: socket.socket, other: socket.socket) -> None:
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = 60
+    answer = b""
 
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Length", str(len(self.answer)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(self.answer)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name in the base class
         """Not of interest."""
 
 
-def _certificate(host: str) -> bytes:
+def _certificate(host: str, days: int) -> bytes:
     """A key and a certificate that it signed itself, as PEM."""
     key = rsa_key(50).private
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
@@ -129,8 +133,8 @@ def _certificate(host: str) -> bytes:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=30))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -13,8 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from support.ports import HOST
 from support.servers import MODULES, PATIENCE, TLS
-from support.serving import HOST
 
 if TYPE_CHECKING:
     from pathlib import Path

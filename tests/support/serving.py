@@ -6,7 +6,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -114,6 +114,18 @@ class RawServer:
         self.let_go()
         self._server.shutdown()
         self._server.server_close()
+
+
+@contextlib.contextmanager
+def full_listener() -> Iterator[int]:
+    """The port of a server whose queue is full: who connects hears nothing."""
+    with contextlib.ExitStack() as sockets:
+        listening = sockets.enter_context(socket.create_server((HOST, 0), backlog=0))
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
 
 
 def dripping_header() -> RawServer:

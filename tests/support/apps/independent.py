@@ -19,7 +19,7 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 
 from support.independent import ACCESS_LIFETIME, APP, CALLBACK, CLIENT_SECRET, CONFIDENTIAL, PASSWORD, PEOPLE, PUBLIC
-from support.serving import HOST
+from support.ports import HOST
 
 LOGIN_PAGE = '<form method="post">{% csrf_token %}{{ form.as_p }}<input type="submit"></form>'
 COMPLIANT = (
