@@ -68,14 +68,15 @@ def ed25519_key() -> ed25519.Ed25519PrivateKey:
 # Signers
 
 
-def token(header: Mapping[str, Any], payload: Claims | bytes, sign: Callable[[bytes], bytes]) -> str:
+def token(header: Mapping[str, Any] | bytes, payload: Claims | bytes, sign: Callable[[bytes], bytes]) -> str:
     """A token of exactly this header and payload; bytes are taken as they are."""
-    octets = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    signed = f"{_base64url(json.dumps(header).encode())}.{_base64url(octets)}"
+    signed = ".".join(
+        _base64url(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, payload)
+    )
     return f"{signed}.{_base64url(sign(signed.encode()))}"
 
 
-def rs256(key: SigningKey, header: Claims, claims: Claims | bytes) -> str:
+def rs256(key: SigningKey, header: Claims | bytes, claims: Claims | bytes) -> str:
     return token(header, claims, lambda signed: key.private.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
 
 
