@@ -42,6 +42,8 @@ from support.provider import Answer as ProviderAnswer
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
 ELSEWHERE = "https://elsewhere.example"
+Agreed = Callable[[str], Browser]
+
 LOGOUT = {RP_LOGOUT, BACK_CHANNEL}
 
 
@@ -67,6 +69,16 @@ def face(guard: Guard, module: Module, plays_on: bool) -> Face:  # noqa: FBT001 
     """The client under test."""
     algorithm = "PS256" if FAPI in module.plans else "RS256"
     return guard(client_auth="client_secret_basic", id_token_algorithms=[algorithm], public=["/"], keep_tokens=plays_on)
+
+
+@pytest.fixture
+def agreed(guard: Guard) -> Agreed:
+    """Another client, with which this algorithm is agreed on: it takes what the one under test refuses."""
+
+    def make(algorithm: str) -> Browser:
+        return Browser(guard(client_auth="client_secret_basic", id_token_algorithms=[algorithm]))
+
+    return make
 
 
 @pytest.fixture
@@ -353,9 +365,10 @@ def test_oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce(leaving: Run) 
     assert leaving.be_told(nonce="n") == NOT_ENDED
 
 
-def test_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg(leaving: Run) -> None:
-    leaving.faults.sign = forgery.es256  # with a key that is in the key set
+def test_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg(leaving: Run, agreed: Agreed) -> None:
+    leaving.faults.sign = forgery.es256
     assert leaving.be_told() == NOT_ENDED
+    assert agreed("ES256").log_in().status == 303
 
 
 def test_oidcc_client_test_rp_backchannel_rpinitlogout_wrong_aud(leaving: Run) -> None:
@@ -429,9 +442,10 @@ def test_fapi2_security_profile_final_client_test_invalid_null_alg(run: Run) -> 
     assert run.log_in() == TOKEN_REFUSED
 
 
-def test_fapi2_security_profile_final_client_test_invalid_alternate_alg(run: Run) -> None:
+def test_fapi2_security_profile_final_client_test_invalid_alternate_alg(run: Run, agreed: Agreed) -> None:
     run.faults.sign = forgery.rs256
     assert run.log_in() == TOKEN_REFUSED
+    assert agreed("RS256").log_in().status == 303
 
 
 def test_fapi2_security_profile_final_client_test_invalid_authorization_response_iss(run: Run) -> None:
@@ -494,9 +508,10 @@ def test_oidcc_client_test_invalid_sig_hs256(run: Run) -> None:
     assert run.log_in() == TOKEN_REFUSED
 
 
-def test_oidcc_client_test_invalid_sig_es256(run: Run) -> None:
-    run.faults.sign = forgery.es256  # with a key that is in the key set
+def test_oidcc_client_test_invalid_sig_es256(run: Run, agreed: Agreed) -> None:
+    run.faults.sign = forgery.es256
     assert run.log_in() == TOKEN_REFUSED
+    assert agreed("ES256").log_in().status == 303
 
 
 def test_oidcc_client_test_ignores_unparseable_key_in_jwks(run: Run) -> None:
