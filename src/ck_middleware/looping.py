@@ -16,8 +16,6 @@ from ck_middleware.ports import LARGEST_ANSWER, answer, proxy_understood
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    import httpcore
-
 T = TypeVar("T")
 
 
@@ -87,7 +85,7 @@ class _Connecting:
     """
 
     def __init__(self) -> None:
-        self._streams: list[httpcore.AsyncNetworkStream] = []
+        self._streams: list[Any] = []  # `httpcore.AsyncNetworkStream`, as it passes through httpx
 
     async def follow(self, event: str, info: dict[str, Any]) -> None:
         """What happens on the way (the `trace` extension of httpcore)."""
