@@ -8,10 +8,8 @@ import copy
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
-
-from starlette.middleware import Middleware
 
 from ck_middleware.asgi import ASGIAuthMiddleware
 from ck_middleware.cli import environment
@@ -22,17 +20,15 @@ from ck_middleware.policy import Policy, Verdict
 from ck_middleware.ports import step
 from ck_middleware.sessions import SealedSessions
 from ck_middleware.tokens import Login, Tokens
-from ck_middleware.wsgi import WSGIAuthMiddleware, WSGIRequest
+from ck_middleware.wrapped import middleware_of
+from ck_middleware.wsgi import WSGIRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from ck_middleware.cli.exits import Commands
+    from ck_middleware.wsgi import WSGIAuthMiddleware
 
-INSIDE: Final = ("app", "wsgi_app", "asgi_app", "application", "server", "asgi", "wsgi", "_app", "asgi_handler")
-DEEPEST: Final = 20  # wrappers around wrappers
 LONGEST: Final = 120  # characters of a header
 TOLD: Final = {
     b"allow": "Allow",
@@ -152,23 +148,9 @@ def _found(name: str) -> ASGIAuthMiddleware | WSGIAuthMiddleware:
         app = app() if attribute.endswith("()") and callable(app) else app
     except (ImportError, AttributeError) as exc:
         raise NotStarted(f"There is no {name}: {exc}. Write it as the server is told, such as main:app") from exc
-    for inside in _unwrapped(app):
-        if isinstance(inside, ASGIAuthMiddleware | WSGIAuthMiddleware):
-            return inside
-    raise NotStarted(f"{name} is not wrapped in ASGIAuthMiddleware or WSGIAuthMiddleware, as far as can be seen.")
-
-
-def _unwrapped(app: object) -> Iterator[object]:
-    """The app, and what it says that it is made of, from outside in."""
-    seen, waiting = 0, [app]
-    while waiting and seen < DEEPEST:
-        seen, layer = seen + 1, waiting.pop(0)
-        yield layer
-        for added in getattr(layer, "user_middleware", ()):  # Starlette makes them when it starts up
-            kind: object = added.cls if isinstance(added, Middleware) else None
-            if kind is ASGIAuthMiddleware:
-                yield ASGIAuthMiddleware(cast("ASGIApp", layer), *added.args, **added.kwargs)
-        waiting += [inner for name in INSIDE if (inner := getattr(layer, name, None)) is not None]
+    if (found := middleware_of(app)) is None:
+        raise NotStarted(f"{name} is not wrapped in ASGIAuthMiddleware or WSGIAuthMiddleware, as far as can be seen.")
+    return found
 
 
 def _path(text: str) -> str:
