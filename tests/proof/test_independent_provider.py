@@ -284,13 +284,13 @@ def test_a_client_without_a_secret_renews_tokens(
 
 @stored
 def test_a_person_who_takes_their_consent_back_there_is_out_here(
-    visitor: Visitors, ada: Resident, clock: Clock, independent: IndependentProvider
+    visitor: Visitors, grace: Resident, clock: Clock, independent: IndependentProvider
 ) -> None:
     browser = visitor(recheck=RECHECK)
-    log_in(browser, ada)
+    log_in(browser, grace)
     clock.move(RECHECK)
     assert browser.is_logged_in
-    ada.revoke(independent.issuer)
+    grace.revoke(independent.issuer)
     clock.move(RECHECK)
     answer = browser.get("/dashboard")
     assert (answer.status, answer.location) == (303, "/auth/login?next=%2Fdashboard")
