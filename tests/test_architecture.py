@@ -19,7 +19,7 @@ HOUSE = Path(ck_middleware.__file__).parent
 # Top to bottom. A file imports from the layers under its own, and from its own folder; in the lowest also from its
 # neighbours; in no circle. The top is two kinds of program, which may use each other.
 LAYERS = (
-    {"__main__", "cli", "dev", "doctor"},
+    {"__main__", "cli", "dev", "doctor", "testing", "wrapped"},
     {"__init__"},
     {"asgi", "wsgi"},
     {"live"},
@@ -241,6 +241,7 @@ def test_the_files_import_no_more_than_those_five() -> None:
     allowed = {"cryptography", "httpx", "itsdangerous", "jwt", "starlette"}
     # httpx is made of httpcore and cannot be without it; Redis and the demo have extras of their own.
     also = {"blocking": {"httpcore"}, "stores": {"redis"}, "cli": {"dotenv", "rich", "uvicorn"}, "dev": {"uvicorn"}}
+    also["testing"] = {"django", "pytest", "uvicorn"}  # which are there where their clients and tests are
     for file in FILES:
         foreign = {imported.split(".")[0] for imported in _imports(file)} - stdlib_or_ours
         assert foreign <= allowed | also.get(_room(_name(file)), set()), _name(file)

@@ -69,6 +69,10 @@ class Gate:
             teller=teller,
         )
 
+    @property
+    def sessions(self) -> Sessions:
+        return self._sessions
+
     async def admit(self, request: Request) -> Pass | Response:
         """Never raises for anything that a stranger or the provider can send."""
         verdict = self._policy.judge(request.path, root_path=request.root_path, raw_path=request.raw_path)

@@ -5,11 +5,8 @@ A signer takes the provider's key, a header and claims, and gives a token. `faul
 
 import hashlib
 import hmac
-import json
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -17,32 +14,22 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from ck_middleware.dev.signing import SigningKey
+from ck_middleware.testing.forging import (
+    Change,
+    Claims,
+    Signer,
+    another_key,
+    rs256,
+    rsa_key,
+    saying,
+    token,
+    unchanged,
+    without,
+)
 
-Claims = dict[str, Any]
-Signer = Callable[[SigningKey, Claims, Claims], str]
-Change = Callable[[Claims], Claims]
-
-
-def unchanged(members: Claims) -> Claims:
-    return members
-
-
-def without(*names: str) -> Change:
-    """`faults.discovery = without("end_session_endpoint")`."""
-    return lambda members: {name: value for name, value in members.items() if name not in names}
-
-
-def saying(**changes: Any) -> Change:
-    """`faults.id_token_claims = saying(aud="another")`."""
-    return lambda members: members | changes
-
+__all__ = ["Change", "Claims", "Signer", "another_key", "rs256", "rsa_key", "saying", "token", "unchanged", "without"]
 
 # Keys, each made once in a test session
-
-
-@cache
-def rsa_key(number: int = 0) -> SigningKey:
-    return SigningKey(rsa.generate_private_key(public_exponent=65537, key_size=2048), f"key-{number}")
 
 
 @cache
@@ -68,18 +55,6 @@ def ed25519_key() -> ed25519.Ed25519PrivateKey:
 # Signers
 
 
-def token(header: Mapping[str, Any] | bytes, payload: Claims | bytes, sign: Callable[[bytes], bytes]) -> str:
-    """A token of exactly this header and payload; bytes are taken as they are."""
-    signed = ".".join(
-        _base64url(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, payload)
-    )
-    return f"{signed}.{_base64url(sign(signed.encode()))}"
-
-
-def rs256(key: SigningKey, header: Claims | bytes, claims: Claims | bytes) -> str:
-    return token(header, claims, lambda signed: key.private.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
-
-
 def ps256(key: SigningKey, header: Claims, claims: Claims) -> str:
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
     return token(header | {"alg": "PS256"}, claims, lambda signed: key.private.sign(signed, pss, hashes.SHA256()))
@@ -87,11 +62,6 @@ def ps256(key: SigningKey, header: Claims, claims: Claims) -> str:
 
 def alg_none(key: SigningKey, header: Claims, claims: Claims) -> str:
     return token(header | {"alg": "none"}, claims, lambda signed: b"")
-
-
-def another_key(key: SigningKey, header: Claims, claims: Claims) -> str:
-    """Signed by a stranger, under the name of the provider's key."""
-    return rs256(rsa_key(99), header, claims)
 
 
 def broken_signature(key: SigningKey, header: Claims, claims: Claims) -> str:

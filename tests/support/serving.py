@@ -1,72 +1,17 @@
-"""This file is real servers for tests: uvicorn in a thread, and one that speaks raw bytes."""
+"""This file is real servers for tests: the one of the test kit, and one that speaks raw bytes."""
 
 import contextlib
 import re
 import socket
 import socketserver
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-import uvicorn
-from starlette.types import ASGIApp
+from ck_middleware.testing.server import HOST, PATIENCE, Server
 
-from support.ports import HOST, Port
-
-PATIENCE = 30  # seconds for a server to start or stop, on a busy machine
-
-
-class Server:
-    """One ASGI app on a port of its own. It can be stopped, refuses connections then, and started again.
-
-    The port is taken at construction, so that `url` is known before the app is.
-    """
-
-    def __init__(self, app: ASGIApp | None = None, *, lifespan: bool = False) -> None:
-        self.app = app
-        self._lifespan = lifespan
-        self._port = Port()
-        self.port = self._port.number
-        self.url = f"http://{HOST}:{self.port}"
-        self._server: uvicorn.Server | None = None
-        self._thread = threading.Thread()
-
-    def start(self) -> None:
-        listening = socket.create_server((HOST, self.port))
-        config = uvicorn.Config(
-            self.app or _nothing,
-            ws="none",
-            lifespan="on" if self._lifespan else "off",
-            log_level="critical",
-            timeout_keep_alive=PATIENCE,  # who is asked again after a while must not race with its hanging up
-            timeout_graceful_shutdown=1,
-        )
-        self._server = server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        self._thread.start()
-        ending = time.monotonic() + PATIENCE
-        while not server.started:
-            if not self._thread.is_alive() or time.monotonic() > ending:
-                raise RuntimeError("the server did not start")
-            time.sleep(0.005)
-
-    def stop(self) -> None:
-        if self._server:
-            self._server.should_exit = True
-            self._thread.join(PATIENCE)
-            self._server = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        self._port.close()
+__all__ = ["PATIENCE", "RawServer", "Server", "dripping_header"]
 
 
 class RawServer:
@@ -149,7 +94,3 @@ def _read_request(connection: socket.socket) -> bool:
     except OSError:
         return False
     return True
-
-
-async def _nothing(scope: object, receive: object, send: object) -> None:
-    raise RuntimeError("this server was given no app")
