@@ -446,6 +446,34 @@ def test_no_legitimate_request_is_refused_where_no_login_is_needed(guard: Guard,
     tally("legitimate requests", len(LEGITIMATE))
 
 
+@pytest.mark.parametrize("face_name", ["asgi"])
+def test_no_legitimate_request_is_refused_where_a_server_leaves_the_mount_out_of_the_path(guard: Guard) -> None:
+    face = guard(protect=["/members"])
+    assert isinstance(face, ASGIFace)
+    for request in LEGITIMATE:
+        scope = face.scope(asked_by({}, request)) | {"root_path": "/pre"}
+        assert face.call(scope, [{"type": "http.request", "body": request.body}])[0]["status"] == 200, request
+
+
+def test_no_legitimate_websocket_of_a_friend_is_refused(guard: Guard, tally: Tally) -> None:
+    face = guard()
+    browser = Browser(face, ORIGIN)
+    browser.log_in()
+    fields = {"Origin": ORIGIN, "Connection": "Upgrade", "Upgrade": "websocket"}
+    fields["Cookie"] = f"ck_session={browser.cookies['ck_session']}"
+    asked = [asked_by(fields, request) for request in LEGITIMATE if request.method == "GET"]
+    assert [one for one in asked if not connects(face, one)] == []
+    tally("legitimate requests", len(asked))
+
+
+def connects(face: Face, asked: AskedOfFace) -> bool:
+    if not isinstance(face, ASGIFace):
+        return came_in(face, asked)
+    scope = face.scope(asked) | {"type": "websocket", "scheme": "ws"}
+    sent: list[Message] = face.call(scope, [{"type": "websocket.connect"}])
+    return bool(sent[0]["type"] == "websocket.accept")
+
+
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_no_legitimate_request_to_what_is_public_is_refused(guard: Guard, mount: str) -> None:
     face = guard(public=PUBLIC)
