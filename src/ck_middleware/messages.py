@@ -58,3 +58,4 @@ class Pass:
     cookies: tuple[str, ...] = ()
     session: Found | None = None  # of a stored session
     ends_at: float = math.inf  # when the session ends at the latest, in seconds since the epoch
+    idle_ends_at: float = math.inf  # when it ends if nobody uses it; told by `Sessions.look`

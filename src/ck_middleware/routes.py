@@ -132,10 +132,13 @@ class Routes:
         return pages.redirect(return_to, cookies=(*started, *spent))
 
     async def me(self, request: Request) -> Response:
-        found = await self._sessions.find(request)
+        """Who is logged in, and until when."""
+        # A page may ask every minute, also when nobody sits before it: that must not keep the session alive.
+        found = await self._sessions.look(request)
         if not found.user.is_authenticated:
             return pages.data(401, {"error": "Not authenticated"}, cookies=found.cookies)
-        return pages.data(200, {"user": dict(found.user.claims)}, cookies=found.cookies)
+        ends = {"expires_at": int(found.ends_at), "idle_expires_at": int(min(found.ends_at, found.idle_ends_at))}
+        return pages.data(200, {"user": dict(found.user.claims), **ends})
 
     async def _redeem(self, query: dict[str, list[str]], begun: Transaction | None) -> Login:
         """Who logged in, or a `LoginRefused` before the provider is asked anything."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ck_middleware import cookies
@@ -48,6 +48,9 @@ class Sessions(Protocol):
 
     async def find(self, request: Request) -> Pass:
         """The user, and the cookie that renews their session or clears what is none."""
+
+    async def look(self, request: Request) -> Pass:
+        """The same, but it is no use of the session and renews nothing; and when it ends if nobody uses it."""
 
     def carried(self, request: Request) -> bool:
         """Whether the request brought a session cookie, good or bad."""
@@ -105,8 +108,13 @@ class SealedSessions:
             return Pass(User(), (self._attributes.clear(self.name),))
         user, ends_at = User(plain[TIMES.size :]), began + self._lifetime
         if now < seen + self._idle * RENEWED_AFTER:
-            return Pass(user, ends_at=ends_at)
-        return Pass(user, (self._cookie(began, int(now), plain[TIMES.size :]),), ends_at=ends_at)
+            return Pass(user, ends_at=ends_at, idle_ends_at=seen + self._idle)
+        renewal = self._cookie(began, int(now), plain[TIMES.size :])
+        return Pass(user, (renewal,), ends_at=ends_at, idle_ends_at=seen + self._idle)
+
+    async def look(self, request: Request) -> Pass:
+        found = await self.find(request)
+        return replace(found, cookies=()) if found.user.is_authenticated else found
 
     def carried(self, request: Request) -> bool:
         return bool(cookies.values(request.cookies, self._name))

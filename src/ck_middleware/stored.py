@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ck_middleware.messages import Request
     from ck_middleware.tokens import Login
     from ck_middleware.upkeep import Upkeep
-    from ck_middleware.vault import Record, Vault
+    from ck_middleware.vault import Vault
 
 LONGEST = 256  # characters of a signed id; a longer value is none, and costs nothing
 
@@ -45,21 +46,31 @@ class StoredSessions:
 
     async def find(self, request: Request) -> Pass:
         """The user, and the cookie that renews their session or clears what is none. Raises `StoreUnavailable`."""
+        signed, found = await self._found(request)
+        if signed is None or found.session is None or time.time() < signed[1] + self._idle * RENEWED_AFTER:
+            return found
+        await self._vault.touch(found.session.name, ends_at=found.ends_at)
+        return replace(found, cookies=(self._cookie(signed[0], found.ends_at),))
+
+    async def look(self, request: Request) -> Pass:
+        """The same, without a renewal. Raises `StoreUnavailable`."""
+        signed, found = await self._found(request)
+        return replace(found, idle_ends_at=signed[1] + self._idle) if signed else found
+
+    async def _found(self, request: Request) -> tuple[tuple[str, int] | None, Pass]:
+        """What the cookie says, if its session stands, and whose it is."""
         if not self.carried(request):
-            return Pass(User())
+            return None, Pass(User())
         signed = self._read(request)
         record = await self._vault.load(vault.name_of(signed[0])) if signed else None
         record = await self._upkeep.confirmed(record) if record else None
         if signed is None or record is None:
-            return Pass(User(), (self._attributes.clear(self.name),))
+            return None, Pass(User(), (self._attributes.clear(self.name),))
         token = partial(self._upkeep.access_token, record) if self._keeps_tokens else None
         ends_at = self._vault.ends_at(record)
         stands = partial(self._stands, record.name) if self._rechecks else None
         session = Found(vault.public_id(record), record.name, record.claims, ends_at, token, stands)
-        if time.time() < signed[1] + self._idle * RENEWED_AFTER:
-            return Pass(User(record.claims), (), session, ends_at)
-        await self._vault.touch(record.name, ends_at=ends_at)
-        return Pass(User(record.claims), (self._cookie(signed[0], record),), session, ends_at)
+        return signed, Pass(User(record.claims), (), session, ends_at)
 
     def carried(self, request: Request) -> bool:
         return bool(cookies.values(request.cookies, self._name))
@@ -72,7 +83,7 @@ class StoredSessions:
         record = vault.Record(vault.name_of(session_id), now, now, 0, claims, tokens)
         await self._vault.keep(record, vault.owners_of(login.claims))
         await self.end(request)  # second: who cannot be given a new one keeps the old one
-        return (self._cookie(session_id, record),)
+        return (self._cookie(session_id, self._vault.ends_at(record)),)
 
     async def end(self, request: Request) -> Ending:
         """End the session of this browser. Raises `StoreUnavailable`, and then it has not ended."""
@@ -109,6 +120,6 @@ class StoredSessions:
         signed = self._signature.verify_dated(found[0].decode("latin-1"))
         return signed if signed and -AHEAD <= time.time() - signed[1] < self._idle else None
 
-    def _cookie(self, session_id: str, record: Record) -> str:
-        rest = min(self._idle, self._vault.ends_at(record) - time.time())
+    def _cookie(self, session_id: str, ends_at: float) -> str:
+        rest = min(self._idle, ends_at - time.time())
         return self._attributes.set(self.name, self._signature.sign(session_id), max_age=max(1, int(rest)))

@@ -77,12 +77,43 @@ def test_a_renewal_never_lasts_longer_than_the_session(guard: Guard, clock: Cloc
     assert not browser.is_logged_in
 
 
-def test_me_keeps_a_session_alive_too(guard: Guard, clock: Clock) -> None:
+def test_me_says_when_the_session_ends(guard: Guard, clock: Clock) -> None:
+    browser = Browser(guard(idle_timeout=100, session_lifetime=250))
+    browser.log_in()
+    began = int(clock.now)
+    told_at = []
+    for _ in range(4):
+        me = browser.me().json
+        told_at.append((me["expires_at"] - began, me["idle_expires_at"] - began))
+        clock.move(60)
+        browser.get("/")
+    assert told_at == [(250, 100), (250, 160), (250, 220), (250, 250)]
+
+
+def test_asking_who_is_logged_in_keeps_no_session_alive(guard: Guard, clock: Clock) -> None:
+    """A page that asks every minute does so also when nobody sits before it."""
+    browser = Browser(guard(idle_timeout=100))
+    browser.log_in()
+    ends = browser.me().json["idle_expires_at"]
+    for _ in range(4):
+        clock.move(24)
+        answer = browser.me()
+        assert answer.json["idle_expires_at"] == ends
+        assert answer.every("set-cookie") == []
+    clock.move(24)
+    answer = browser.me()
+    assert answer.status == 401
+    assert browser.cookies == {}
+
+
+def test_asking_who_is_logged_in_does_not_stop_a_renewal(guard: Guard, clock: Clock) -> None:
     browser = Browser(guard(idle_timeout=100))
     browser.log_in()
     for _ in range(4):
         clock.move(60)
-        assert browser.me().status == 200
+        browser.me()
+        assert renewed(browser.get("/")) == 100
+        assert browser.me().json["idle_expires_at"] == int(clock.now) + 100
 
 
 @pytest.mark.parametrize(("ahead", "accepted"), [(60, True), (61, False)])
