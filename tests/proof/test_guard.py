@@ -45,6 +45,8 @@ from support.spellings import (
 
 Tally = Callable[[str, int], None]
 
+pytestmark = pytest.mark.timeout(1800)  # seconds; a long search takes minutes for each framework
+
 SESSION_SECRET = "x" * 40
 ORIGIN = "http://localhost:8000"
 TURNED_AWAY = {303, 400, 401, 403}  # the last one: a WebSocket where a server knows no other refusal
