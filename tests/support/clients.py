@@ -139,25 +139,25 @@ def _told(answer: Any) -> Told:
     return Told(answer.status_code, answer.headers, answer.content)
 
 
+def _tell_django(request: HttpRequest, at: str = "") -> HttpResponse:
+    if at.endswith("broken"):
+        raise ZeroDivisionError
+    response = JsonResponse(seen(request))
+    response.headers["Cache-Control"] = "max-age=60"
+    return response
+
+
+async def _tell_django_async(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(seen(request))
+
+
 class Urls:
     """The URL configuration of the Django project; it breaks at `/dashboard/broken`."""
 
-    @staticmethod
-    def _tell(request: HttpRequest, at: str = "") -> HttpResponse:
-        if at.endswith("broken"):
-            raise ZeroDivisionError
-        response = JsonResponse(seen(request))
-        response.headers["Cache-Control"] = "max-age=60"
-        return response
-
-    @staticmethod
-    async def _tell_async(request: HttpRequest) -> HttpResponse:
-        return JsonResponse(seen(request))
-
     urlpatterns: ClassVar[list[Any]] = [
-        path("", _tell),
-        path("async/dashboard", _tell_async),
-        path("<path:at>", _tell),
+        path("", _tell_django),
+        path("async/dashboard", _tell_django_async),
+        path("<path:at>", _tell_django),
     ]
 
 
