@@ -28,6 +28,7 @@ from ck_middleware.admin import SessionInfo
 from ck_middleware.events import Event
 from ck_middleware.session import AsyncSession, BlockingSession
 from ck_middleware.stores.memory import MemoryStore
+from ck_middleware.testing import Person, Provider, another_key, log_in, saying
 
 
 def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -156,3 +157,14 @@ async def sessions_are_listed_and_ended(wsgi: WSGIAuthMiddleware, asgi: ASGIAuth
 
 def a_store_of_ones_own_is_taken() -> AuthConfig:
     return AuthConfig.from_env(store=MemoryStore(), keep_tokens=True, recheck="15m")
+
+
+def a_test_logs_people_in(wsgi_client: object, provider: Provider) -> WSGIApplication:
+    ada = log_in(wsgi_client, sub="ada", groups=["staff"], email=None)
+    assert_type(ada, Person)
+    assert_type(ada.claims, Mapping[str, Any])
+    assert_type(ada.revoke(), int)
+    assert_type(provider.sign_in("http://localhost/auth/login", "Ada"), str)
+    provider.faults.id_token_claims = saying(nonce="another")
+    provider.faults.sign = another_key
+    return WSGIAuthMiddleware(wsgi_app, session_secret="of the tests", **provider.settings)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from html import unescape
 from http.client import HTTPConnection
-from typing import Final, Self
+from typing import Final, Self, TypedDict
 from urllib.parse import urlencode, urlsplit
 
 from ck_middleware.dev.clients import CALLBACK, Client
@@ -18,6 +18,14 @@ REDIRECT_URIS: Final = tuple(
 )
 
 
+class Registration(TypedDict):
+    """Where the provider is, and as whom an app is known there: three of the app's settings."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None
+
+
 class Provider(MisbehavingProvider):
     """`with Provider() as provider:` runs one. Raises `RuntimeError` where uvicorn is not installed."""
 
@@ -27,18 +35,31 @@ class Provider(MisbehavingProvider):
         super().__init__(self._server.url, client=Client.fresh(REDIRECT_URIS))
 
     @property
+    def settings(self) -> Registration:  # type: ignore[override]  # these alone, so that others can be given beside them
+        """`ASGIAuthMiddleware(app, session_secret=..., **provider.settings)`."""
+        client = self.clients[self.client_id]
+        return {"issuer": self.issuer, "client_id": client.client_id, "client_secret": client.client_secret}
+
+    @property
     def environment(self) -> dict[str, str]:
         """The settings as environment variables."""
         return {f"CONSENTKEYS_{name.upper()}": str(value) for name, value in self.settings.items()}
 
+    def stop(self) -> None:
+        """Refuse connections until `start`, or `heal`."""
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server.start()
+
     @contextmanager
     def down(self) -> Iterator[None]:
         """Refuse connections for a while."""
-        self._server.stop()
+        self.stop()
         try:
             yield
         finally:
-            self._server.start()
+            self.start()
 
     def sign_in(self, url: str, person: str = "otter") -> str:
         """Go where the app sends people to log in, and be this person. The address that they are sent back to.
@@ -52,12 +73,13 @@ class Provider(MisbehavingProvider):
         return decided(url, decision="deny")
 
     def heal(self) -> None:
-        """Behave again, and forget who asked."""
+        """Be there and behave again, and forget who asked."""
+        self.start()
         self.faults.heal()
         self.hits.clear()
 
     def __enter__(self) -> Self:
-        self._server.start()
+        self.start()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -72,11 +94,11 @@ def decided(url: str, **answer: str) -> str:
     status, text, _ = _ask("GET", url)
     hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', text)
     if not hidden:
-        raise RuntimeError(f"the provider shows no form, but answers {status}: {text[-500:]}")
+        raise RuntimeError(f"the provider shows no form, but answers {status}: {_read(text)}")
     form = {name: unescape(value) for name, value in hidden} | answer
     status, text, location = _ask("POST", url.partition("?")[0], form)
     if location is None:
-        raise RuntimeError(f"the provider sends nobody back, but answers {status}: {text[-500:]}")
+        raise RuntimeError(f"the provider sends nobody back, but answers {status}: {_read(text)}")
     return location
 
 
@@ -89,3 +111,9 @@ def _ask(method: str, url: str, form: dict[str, str] | None = None) -> tuple[int
         connection.request(method, target, urlencode(form or {}), headers)
         response = connection.getresponse()
         return response.status, response.read().decode(), response.getheader("Location")
+
+
+def _read(page: str) -> str:
+    """What a person reads on a page of the provider."""
+    words = re.sub(r"<[^>]*>", " ", page.partition("<main>")[2]).split()
+    return unescape(" ".join(words)) or page

@@ -62,8 +62,11 @@ class Server:
         self._thread = threading.Thread()
 
     def start(self) -> None:
+        """Serve, unless it does."""
         import uvicorn  # noqa: PLC0415
 
+        if self._server:
+            return
         listening = socket.create_server((HOST, self.port))
         config = uvicorn.Config(
             self.app or _nothing,
