@@ -17,7 +17,7 @@ PACKAGE = "ck_middleware"
 HOUSE = Path(ck_middleware.__file__).parent
 
 # Top to bottom. A file imports from the layers under its own, and from its own folder; in the lowest also from its
-# neighbours; in no circle. The top is two kinds of program, which may use each other.
+# neighbours; in no circle. The top is programs, which may use each other.
 LAYERS = (
     {"__main__", "cli", "dev", "doctor", "testing", "wrapped"},
     {"__init__"},

@@ -13,6 +13,7 @@ from ck_middleware.config import Settings
 from ck_middleware.errors import SessionTooLarge
 from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from ck_middleware.testing import Person, guard, log_in
+from ck_middleware.testing.server import Server
 from support.clients import BLOCKING, SITES, Site, django_project
 from support.clock import Clock
 
@@ -363,6 +364,18 @@ def test_a_client_without_an_address_is_told_to_have_one(site: Site) -> None:
 def test_a_client_of_no_known_kind_is_a_sentence(site: Site) -> None:
     with pytest.raises(TypeError, match="object is not a kind of test client that is known here"):
         log_in(object(), app=guard(site.new_client()))
+
+
+@pytest.mark.parametrize("site_name", ["asgi"])
+def test_an_app_on_a_real_server_is_entered_too(make: Make) -> None:
+    served, here = make().middleware, make().middleware
+    assert isinstance(served, ASGIAuthMiddleware)
+    with Server(served) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
+        assert client.get("/dashboard").status_code == 303
+        log_in(client, app=here, name="Ada").log_out()
+        assert client.get("/dashboard").status_code == 303
+        log_in(client, app=here, name="Ada")
+        assert client.get("/dashboard").json()["name"] == "Ada"
 
 
 def test_an_app_without_a_guard_is_a_sentence() -> None:

@@ -81,7 +81,7 @@ def test_the_samples_pass(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)],
         cwd=tmp_path,
-        env=clean | {"DJANGO_SETTINGS_MODULE": "shop_in_django.settings", "PYTHONPATH": str(tmp_path)},
+        env=clean | {"DJANGO_SETTINGS_MODULE": "shop_in_django.settings", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -39,7 +39,7 @@ def browser_of(client: Any, config: AuthConfig) -> Browser:  # noqa: ANN401  # a
         return Werkzeug(client, config.origin)
     raise TypeError(
         f"{type(client).__name__} is not a kind of test client that is known here; known are those of Flask, "
-        "Werkzeug, Django, Starlette, FastAPI and Litestar, and httpx.Client and httpx.AsyncClient for any app"
+        "Werkzeug, Django, Starlette and FastAPI, and httpx.Client and httpx.AsyncClient for any app"
     )
 
 
@@ -84,7 +84,7 @@ class Werkzeug:
 
 
 class Httpx:
-    """`httpx.Client`, `httpx.AsyncClient`, and the test clients of Starlette, FastAPI and Litestar, which are such."""
+    """`httpx.Client`, `httpx.AsyncClient`, and the test clients of Starlette and FastAPI, which are such."""
 
     def __init__(self, jar: CookieJar, url: str) -> None:
         if not urlsplit(url).hostname:
