@@ -663,7 +663,7 @@ def test_a_socket_is_closed_when_the_provider_no_longer_confirms_its_session(
         for _ in range(100):  # the answer before may have come only now, on a busy machine; and no idle time is over
             clock.move(61)
             await some_looks(10)
-            if not talk.is_open:
+            if talk.task.done():
                 break
         assert (await talk.over())[-1] == CLOSED
         await app._http.close()
