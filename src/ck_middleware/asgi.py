@@ -7,7 +7,7 @@ import math
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.authentication import AuthCredentials
 
@@ -22,10 +22,15 @@ from ck_middleware.session import AsyncSession
 from ck_middleware.user import KEY
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import Message, Receive, Scope, Send
 
     from ck_middleware.admin import SessionInfo
     from ck_middleware.config import AuthConfig, Settings
+
+    # Each framework has types of its own for a scope and its messages, and they do not fit one another's.
+    ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 LOGGED_IN = ("authenticated",)  # what Starlette's `@requires` asks for
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1

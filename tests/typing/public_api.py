@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any, assert_type
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from falcon.asgi import App as Falcon
+from litestar import Litestar
+from quart import Quart
 from starlette.applications import Starlette
 from starlette.authentication import BaseUser
 from starlette.middleware import Middleware
@@ -79,6 +82,9 @@ def asgi_apps_are_wrapped(config: AuthConfig) -> list[ASGIApp]:
         ASGIAuthMiddleware(asgi_app),
         ASGIAuthMiddleware(asgi_app, config),
         ASGIAuthMiddleware(starlette, protect=["/dashboard", "/api"]),
+        ASGIAuthMiddleware(Quart(__name__).asgi_app),
+        ASGIAuthMiddleware(Litestar()),
+        ASGIAuthMiddleware(Falcon()),
     ]
 
 
