@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ck_middleware.errors import TokenInvalid
@@ -30,9 +30,9 @@ class Expected:
 
     issuer: str
     client_id: str
-    nonce: str
+    nonce: str = field(repr=False)
     algorithm: str
-    access_token: str
+    access_token: str = field(repr=False)
     leeway: float  # seconds of clock skew
     allow_missing_nonce: bool
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class Response:
     """Our own answer. The app is not called."""
 
     status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    cookies: tuple[str, ...] = ()  # values of Set-Cookie, one header each
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+    cookies: tuple[str, ...] = field(default=(), repr=False)  # values of Set-Cookie, one header each
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Pass:
     """On to the app, with this user. `cookies` are to be set on the app's response."""
 
     user: User
-    cookies: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = field(default=(), repr=False)
     session: Found | None = None  # of a stored session
     ends_at: float = math.inf  # when the session ends at the latest, in seconds since the epoch
     idle_ends_at: float = math.inf  # when it ends if nobody uses it; told by `Sessions.look`

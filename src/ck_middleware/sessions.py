@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ck_middleware import cookies
@@ -38,9 +38,9 @@ ALWAYS_KEPT = frozenset({"iss", "sub"})
 class Ending:
     """What is left of a session that has ended: cookies to set, tokens to revoke, a hint for the provider."""
 
-    cookies: tuple[str, ...]
+    cookies: tuple[str, ...] = field(repr=False)
     tokens: Tokens | None = None
-    hint: str | None = None
+    hint: str | None = field(default=None, repr=False)
 
 
 class Sessions(Protocol):

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ck_middleware import cookies
@@ -19,9 +19,9 @@ TOGETHER = 3584  # bytes of their cookies; with the session they fit the 8 KiB t
 class Transaction:
     """What one authorization request said, and where its person wants to go. Secret until the token request."""
 
-    state: str
-    nonce: str
-    verifier: str  # PKCE code verifier (RFC 7636, 4.1)
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)  # PKCE code verifier (RFC 7636, 4.1)
     issuer: str  # whom we asked (RFC 9700, 4.4.2: an answer from anyone else is a mix-up)
     redirect_uri: str
     return_to: str

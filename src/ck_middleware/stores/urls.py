@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Final, NamedTuple, NoReturn
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from ck_middleware.errors import Fault
@@ -15,10 +16,11 @@ _SQLITE: Final = "sqlite:///"
 _FORMS: Final = "sqlite:///sessions.db, sqlite:////var/lib/app/sessions.db or redis://localhost:6379/0"
 
 
-class RedisAddress(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
     """Where a Redis is, as its client reads it, and what stands in front of our keys."""
 
-    url: str
+    url: str = field(repr=False)  # may hold a password
     prefix: str
 
 
