@@ -133,7 +133,7 @@ class Endings:
         if origin and self._site.is_own(origin, request):
             return True
         signed = self._signature.verify(only(form, "token"), max_age=FORM_LIFETIME)
-        if signed is not None and signed == _form_of(user):
+        if signed is not None and secrets.compare_digest(signed.encode(), _form_of(user).encode()):
             return True
         return False if origin else None
 
