@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ HEADERS = {
     "User-Agent": "ck-middleware",
 }
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint")
+_ERROR = re.compile(r"[a-z_]{1,40}")
 HTTP_OK, HTTP_BAD_REQUEST, HTTP_UNAUTHORIZED = 200, 400, 401
 
 # What the protocol itself says of a login. Userinfo describes the person and cannot change any of it.
@@ -205,7 +207,9 @@ def _refuse_tokens(response: httpx.Response) -> None:
             "the provider refuses our credentials: check client_id (CONSENTKEYS_CLIENT_ID), "
             "client_secret (CONSENTKEYS_CLIENT_SECRET) and client_auth, and that the app is not pending there"
         )
-    raise ProviderFaulty(f"the token endpoint answered {response.status_code}, error={str(error)[:40]!r}")
+    # Anything but a code of RFC 6749, 5.2, might say back what was sent, and the log must have none of that.
+    code = error if isinstance(error, str) and _ERROR.fullmatch(error) else "(no code)"
+    raise ProviderFaulty(f"the token endpoint answered {response.status_code}, error={code}")
 
 
 def keys_request(metadata: Metadata) -> httpx.Request:
