@@ -19,7 +19,7 @@ HOUSE = Path(ck_middleware.__file__).parent
 # Top to bottom. A file imports from the layers under its own, and from its own folder; in the lowest also from its
 # neighbours; in no circle. The top is programs, which may use each other.
 LAYERS = (
-    {"__main__", "cli", "dev", "doctor", "testing", "wrapped"},
+    {"__main__", "cli", "contrib", "dev", "doctor", "testing", "wrapped"},
     {"__init__"},
     {"asgi", "wsgi"},
     {"live"},
@@ -56,6 +56,16 @@ LAYERS = (
     },
 )
 TOP, LOWEST = 0, len(LAYERS) - 1
+
+# What each of these is for, and what that cannot be without.
+CONTRIB = {
+    "contrib.datasette": {"datasette"},
+    "contrib.django": {"django", "asgiref"},
+    "contrib.fastapi": {"fastapi", "pydantic"},
+    "contrib.flask_login": {"flask", "flask_login", "werkzeug"},
+    "contrib.mlflow": {"mlflow"},
+    "contrib.streamlit": {"streamlit"},
+}
 
 FILES = sorted(HOUSE.rglob("*.py"))
 LONGEST_FILE = 300
@@ -242,9 +252,20 @@ def test_the_files_import_no_more_than_those_five() -> None:
     # httpx is made of httpcore and cannot be without it; Redis and the demo have extras of their own.
     also = {"blocking": {"httpcore"}, "stores": {"redis"}, "cli": {"dotenv", "rich", "uvicorn"}, "dev": {"uvicorn"}}
     also["testing"] = {"django", "pytest", "uvicorn"}  # which are there where their clients and tests are
+    also |= CONTRIB
     for file in FILES:
         foreign = {imported.split(".")[0] for imported in _imports(file)} - stdlib_or_ours
-        assert foreign <= allowed | also.get(_room(_name(file)), set()), _name(file)
+        assert foreign <= allowed | also.get(_name(file), also.get(_room(_name(file)), set())), _name(file)
+
+
+def test_nobody_needs_what_is_for_one_framework_alone() -> None:
+    leaning = {_name(file) for file in FILES if any(_room(used) == "contrib" for used in _rooms_used(file))}
+    assert {_room(name) for name in leaning} <= {"contrib"}
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if _room(_name(file)) == "contrib"], ids=_name)
+def test_what_is_for_one_framework_leans_on_no_other(file: Path) -> None:
+    assert {used for used in _rooms_used(file) if _room(used) == "contrib"} == set()
 
 
 def test_the_types_are_shipped() -> None:
