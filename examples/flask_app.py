@@ -1,50 +1,36 @@
-"""A Flask app that people enter with ConsentKeys. All of its login code is the line with WSGIAuthMiddleware.
+"""A Flask app that people enter with ConsentKeys.
 
     pip install ck-middleware flask gunicorn
-    export CONSENTKEYS_CLIENT_ID=ck_... CONSENTKEYS_CLIENT_SECRET=...
-    export SESSION_SECRET=$(python -c 'import secrets; print(secrets.token_urlsafe(32))')
-    gunicorn --bind localhost:5000 flask_app:app
+    gunicorn --bind localhost:8000 flask_app:app
 
-Register http://localhost:5000/auth/callback as the redirect URI, and open http://localhost:5000.
+Settings: CONSENTKEYS_CLIENT_ID, CONSENTKEYS_CLIENT_SECRET and SESSION_SECRET, as in the README.
+Redirect URI to register: http://localhost:8000/auth/callback
 """
 
-from flask import Flask, jsonify, redirect, request
-from flask.typing import ResponseReturnValue
+from flask import Flask, request
 from markupsafe import Markup
 
 from ck_middleware import WSGIAuthMiddleware, get_user
 
+# In docs/frameworks.md:
 app = Flask(__name__)
-app.wsgi_app = WSGIAuthMiddleware(  # type: ignore[method-assign]  # the place that Flask has for middleware
-    app.wsgi_app, protect=["/dashboard", "/api"]
-)
+app.wsgi_app = WSGIAuthMiddleware(app.wsgi_app, public=["/"], after_login="/dashboard")  # type: ignore[method-assign]
 
-WELCOME = """<!doctype html>
-<title>Welcome</title>
-<h1>Welcome to My App</h1>
-<p>Sign in to get started</p>
-<a href="/auth/login">Sign in with ConsentKeys</a>
-"""
-DASHBOARD = Markup("""<!doctype html>
-<title>Dashboard</title>
-<h1>Dashboard</h1>
-<p>Welcome, {user.display_name}!</p>
-<p>Email: {user.email}</p>
-<p>ID: {user.sub}</p>
-<form action="/auth/logout" method="post"><button type="submit">Logout</button></form>
-""")
+HOME = '<h1>Welcome</h1><a href="/auth/login">Sign in with ConsentKeys</a>'
+DASHBOARD = Markup('<h1>Welcome, {}!</h1><form method="post" action="/auth/logout"><button>Sign out</button></form>')
 
 
 @app.get("/")
-def index() -> ResponseReturnValue:
-    return redirect("/dashboard") if get_user(request).is_authenticated else WELCOME
+def home() -> str:
+    return HOME
 
 
+# In docs/frameworks.md:
 @app.get("/dashboard")
 def dashboard() -> str:
-    return DASHBOARD.format(user=get_user(request))  # Markup escapes what it is given
+    return DASHBOARD.format(get_user(request).display_name)  # Markup escapes what it is given
 
 
 @app.get("/api/data")
-def api_data() -> ResponseReturnValue:
-    return jsonify(message="This is protected data", user=dict(get_user(request).claims))
+def api_data() -> dict[str, object]:
+    return {"user": dict(get_user(request).claims)}

@@ -1,11 +1,10 @@
-"""A Starlette app that people enter with ConsentKeys. All of its login code is the line with ASGIAuthMiddleware.
+"""A Starlette app that people enter with ConsentKeys.
 
     pip install ck-middleware uvicorn
-    export CONSENTKEYS_CLIENT_ID=ck_... CONSENTKEYS_CLIENT_SECRET=...
-    export SESSION_SECRET=$(python -c 'import secrets; print(secrets.token_urlsafe(32))')
-    uvicorn --host localhost --port 5000 starlette_app:app
+    uvicorn --host localhost --port 8000 starlette_app:app
 
-Register http://localhost:5000/auth/callback as the redirect URI, and open http://localhost:5000.
+Settings: CONSENTKEYS_CLIENT_ID, CONSENTKEYS_CLIENT_SECRET and SESSION_SECRET, as in the README.
+Redirect URI to register: http://localhost:8000/auth/callback
 """
 
 from html import escape
@@ -13,41 +12,30 @@ from html import escape
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from ck_middleware import ASGIAuthMiddleware
 
-WELCOME = """<!doctype html>
-<title>Welcome</title>
-<h1>Welcome to My App</h1>
-<p>Sign in to get started</p>
-<a href="/auth/login">Sign in with ConsentKeys</a>
-"""
-DASHBOARD = """<!doctype html>
-<title>Dashboard</title>
-<h1>Dashboard</h1>
-<p>Welcome, {name}!</p>
-<p>Email: {email}</p>
-<p>ID: {sub}</p>
-<form action="/auth/logout" method="post"><button type="submit">Logout</button></form>
-"""
+HOME = '<h1>Welcome</h1><a href="/auth/login">Sign in with ConsentKeys</a>'
+DASHBOARD = '<h1>Welcome, {}!</h1><form method="post" action="/auth/logout"><button>Sign out</button></form>'
 
 
-async def index(request: Request) -> Response:
-    return RedirectResponse("/dashboard") if request.user.is_authenticated else HTMLResponse(WELCOME)
+async def home(request: Request) -> HTMLResponse:
+    return HTMLResponse(HOME)
 
 
-async def dashboard(request: Request) -> Response:
-    shown = {"name": request.user.display_name, "email": request.user.email, "sub": request.user.sub}
-    return HTMLResponse(DASHBOARD.format_map({field: escape(text) for field, text in shown.items()}))
+# In docs/frameworks.md:
+async def dashboard(request: Request) -> HTMLResponse:
+    return HTMLResponse(DASHBOARD.format(escape(request.user.display_name)))
 
 
-async def api_data(request: Request) -> Response:
-    return JSONResponse({"message": "This is protected data", "user": dict(request.user.claims)})
+async def api_data(request: Request) -> JSONResponse:
+    return JSONResponse({"user": dict(request.user.claims)})
 
 
+# In docs/frameworks.md:
 app = Starlette(
-    routes=[Route("/", index), Route("/dashboard", dashboard), Route("/api/data", api_data)],
-    middleware=[Middleware(ASGIAuthMiddleware, protect=["/dashboard", "/api"])],
+    routes=[Route("/", home), Route("/dashboard", dashboard), Route("/api/data", api_data)],
+    middleware=[Middleware(ASGIAuthMiddleware, public=["/"], after_login="/dashboard")],
 )
