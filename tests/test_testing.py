@@ -400,6 +400,7 @@ def test_the_guard_that_is_found_is_the_one_that_serves(make: Make) -> None:
     assert isinstance(found, ASGIAuthMiddleware)
     log_in(client, sub="ada")
     assert _is_in(site, client)
+    assert guard(client) is found
     assert asyncio.run(found.end_sessions(sub="ada")) == 1
     assert not _is_in(site, client)
 
