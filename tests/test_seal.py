@@ -4,6 +4,7 @@ import base64
 import hmac
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ck_middleware.seal import AHEAD, LARGEST, Seal, Signature, derive
 from support.clock import Clock
@@ -35,6 +36,12 @@ def test_a_key_is_derived_as_rfc_5869_says_from_purpose_and_client() -> None:
 @pytest.mark.parametrize("plain", [b"x", b"\x00" * 16, "Zoë".encode(), bytes(range(256)), b"x" * 3000])
 def test_what_was_sealed_opens(plain: bytes) -> None:
     assert seal().open(seal().seal(plain, name="s").encode(), name="s") == plain
+
+
+def test_a_seal_is_aes_256_gcm_under_the_key_of_its_purpose_and_bound_to_it() -> None:
+    sealed = base64.urlsafe_b64decode(seal().seal(b"x", name="s") + "==")
+    cipher = AESGCM(derive(ONE, purpose="session", client="ck_a"))
+    assert cipher.decrypt(sealed[:12], sealed[12:], b"ck-middleware 1\x00session\x00s") == b"x"
 
 
 def test_a_seal_opens_whatever_its_length_and_its_last_character() -> None:
