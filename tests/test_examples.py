@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from support.examples import EXAMPLES, NAME, Browser, served, started
+from ck_middleware import AuthConfig, WSGIAuthMiddleware
+from ck_middleware.config import Settings
+from ck_middleware.testing import Person, log_in
+from support.examples import EXAMPLES, NAME, SESSION_SECRET, Browser, served, started
 from support.ports import Port
 from support.provider import Hub, MisbehavingProvider
 
@@ -77,15 +81,25 @@ def test_the_link_of_the_home_page_leads_to_the_dashboard(browser: Browser) -> N
     assert browser.log_in("/auth/login").url == f"{browser.origin}/dashboard"
 
 
-def test_the_api_answers_who_has_logged_in(browser: Browser) -> None:
-    browser.log_in("/dashboard")
+@pytest.fixture
+def ada(browser: Browser, provider: MisbehavingProvider) -> Person:
+    """Somebody who is logged in, where the login is not the matter: by another guard with the example's settings."""
+    config = AuthConfig(**(provider.settings | Settings(session_secret=SESSION_SECRET)))
+    return log_in(browser.client, app=WSGIAuthMiddleware(_nobody, config), sub="ada")
+
+
+def _nobody(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    raise AssertionError("the example answers, in a process of its own")
+
+
+def test_the_api_answers_who_has_logged_in(browser: Browser, ada: Person) -> None:
     answer = browser.ask("/api/data")
     assert answer.status_code == 200
-    assert answer.json()["user"]["sub"] == browser.ask("/auth/me").json()["user"]["sub"]
+    assert answer.json()["user"]["sub"] == browser.ask("/auth/me").json()["user"]["sub"] == ada.sub
 
 
-def test_the_logout_button_ends_the_session(browser: Browser) -> None:
-    browser.log_in("/dashboard")
+def test_the_logout_button_ends_the_session(browser: Browser, ada: Person) -> None:
+    assert browser.ask("/dashboard").status_code == 200
     home = browser.submit("/auth/logout")
     assert home.url == f"{browser.origin}/"
     assert browser.ask("/dashboard").status_code == 303

@@ -24,6 +24,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 120  # seconds for a server to start or to answer, on a busy machine
 PERSON, NAME = "zoe", "Zoë <b>Ångström</b> & Söhne"  # a name that does harm where it is not escaped
 PORT = "8000"  # in the examples
+SESSION_SECRET = os.urandom(32).hex()  # of those that these tests run
 PROGRAMS = Path(sys.executable).parent
 # What some of them would ask of the terminal or tell their makers, and workers that one browser does not need.
 QUIET = {
@@ -104,7 +105,7 @@ def started(example: str, provider: MisbehavingProvider, home: Path) -> Iterator
             CONSENTKEYS_ISSUER=provider.issuer,
             CONSENTKEYS_CLIENT_ID=str(provider.settings["client_id"]),
             CONSENTKEYS_CLIENT_SECRET=str(provider.settings["client_secret"]),
-            SESSION_SECRET=os.urandom(32).hex(),
+            SESSION_SECRET=SESSION_SECRET,
             **QUIET,
         ) as origin:
             yield origin
