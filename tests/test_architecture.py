@@ -61,6 +61,7 @@ TOP, LOWEST = 0, len(LAYERS) - 1
 CONTRIB = {
     "contrib.datasette": {"datasette"},
     "contrib.django": {"django", "asgiref"},
+    "contrib.django_auth": {"django"},
     "contrib.fastapi": {"fastapi", "pydantic"},
     "contrib.flask_login": {"flask", "flask_login", "werkzeug"},
     "contrib.mlflow": {"mlflow"},

@@ -70,12 +70,12 @@ class Browser:
     def submit(self, url: str | httpx.URL, **fields: str) -> httpx.Response:
         return self.client.post(url, data=fields, headers={"Origin": self.origin}, follow_redirects=True)
 
-    def log_in(self, path: str) -> httpx.Response:
+    def log_in(self, path: str, person: str = PERSON) -> httpx.Response:
         """Go where a login is needed, choose a person at the provider, and come back."""
         page = self.visit(path)
         request = re.search(r'name="request" value="([^"]+)"', page.text)
         assert request, f"{page.url} answered {page.status_code} and no choice of people: {page.text}"
-        chosen = self.client.post(page.url, data={"request": request[1], "person": PERSON}, follow_redirects=True)
+        chosen = self.client.post(page.url, data={"request": request[1], "person": person}, follow_redirects=True)
         chosen.raise_for_status()
         return chosen
 
@@ -102,13 +102,20 @@ def started(example: str, provider: MisbehavingProvider, home: Path) -> Iterator
             port=port.number,
             home=home,
             place=place,
-            CONSENTKEYS_ISSUER=provider.issuer,
-            CONSENTKEYS_CLIENT_ID=str(provider.settings["client_id"]),
-            CONSENTKEYS_CLIENT_SECRET=str(provider.settings["client_secret"]),
-            SESSION_SECRET=SESSION_SECRET,
+            **environment(provider),
             **QUIET,
         ) as origin:
             yield origin
+
+
+def environment(provider: MisbehavingProvider) -> dict[str, str]:
+    """The settings of an app whose people log in at this provider."""
+    return {
+        "CONSENTKEYS_ISSUER": provider.issuer,
+        "CONSENTKEYS_CLIENT_ID": str(provider.settings["client_id"]),
+        "CONSENTKEYS_CLIENT_SECRET": str(provider.settings["client_secret"]),
+        "SESSION_SECRET": SESSION_SECRET,
+    }
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """This file is Flask-Login's `current_user` and `login_required`, as told by the middleware."""
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flask import Flask, redirect, request
 from flask_login import LoginManager as SessionLoginManager
@@ -32,8 +32,12 @@ class LoginManager(SessionLoginManager):  # type: ignore[misc]  # Flask-Login ha
     def unauthorized(self) -> Response:
         """What `login_required` answers strangers on a path that the middleware leaves open: the way to the login."""
         user_unauthorized.send(request)
-        path = request.full_path.removesuffix("?")
-        return redirect(f"{request.script_root}{self._auth_prefix}/login?next={quote(path, safe='')}", 303)
+        login = f"{request.script_root}{self._auth_prefix}/login"
+        if request.method not in {"GET", "HEAD"}:  # a post cannot be repeated
+            return redirect(login, 303)
+        query = request.query_string.decode("latin-1")
+        here = quote(f"{request.script_root}{request.path}") + (f"?{query}" if query else "")
+        return redirect(f"{login}?{urlencode({'next': here})}", 303)
 
 
 class CurrentUser(UserMixin):  # type: ignore[misc]
