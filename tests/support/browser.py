@@ -5,14 +5,13 @@ The app is called in process, whatever its face; the provider is asked over the 
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from dataclasses import dataclass, field
-from html import unescape
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from ck_middleware.testing.running import decided
 from support.faces import Answer, Asked, Face, Headers
 
 if TYPE_CHECKING:
@@ -88,11 +87,7 @@ class Browser:
 
     def choose(self, authorization_url: str, **answer: str) -> str:
         """At the provider: say who to be, or `decision="deny"`. The address that it sends the browser back to."""
-        page = at_provider("GET", authorization_url)
-        assert page.status == 200, page.text
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text))
-        form = {name: unescape(value) for name, value in hidden.items()} | (answer or {"name": "Ada"})
-        return at_provider("POST", authorization_url.partition("?")[0], form).location
+        return decided(authorization_url, **(answer or {"name": "Ada"}))
 
     def come_back(self, url: str) -> Answer:
         """Follow the provider's redirect to the app, wherever it points."""
