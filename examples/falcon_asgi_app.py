@@ -37,6 +37,7 @@ class Data:
 # In docs/frameworks.md:
 site = falcon.asgi.App()
 app = ASGIAuthMiddleware(site, public=["/"], after_login="/dashboard")
+
 site.add_route("/", Home())
 site.add_route("/dashboard", Dashboard())
 site.add_route("/api/data", Data())

@@ -6,8 +6,8 @@
 Settings: CONSENTKEYS_CLIENT_ID, CONSENTKEYS_CLIENT_SECRET and SESSION_SECRET, as in the README.
 Redirect URI to register: http://localhost:8000/auth/callback
 
-`st.App` is what Streamlit offers since 1.53 to be wrapped, for `streamlit run` and for uvicorn. What is run is this
-file: `streamlit run streamlit_page.py` would show the page to everybody, if it did not ask who is there.
+`st.App` is what Streamlit offers to be wrapped, for `streamlit run` and for uvicorn. It is this file that is run now:
+`streamlit run streamlit_page.py` would show the page to everybody, if it did not ask who is there.
 """
 
 import streamlit as st

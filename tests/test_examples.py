@@ -1,5 +1,6 @@
 """This file is the examples and the demo, started as their heads say, and entered by a browser over real sockets."""
 
+import ast
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -10,24 +11,12 @@ import pytest
 from ck_middleware import AuthConfig, WSGIAuthMiddleware
 from ck_middleware.config import Settings
 from ck_middleware.testing import Person, log_in
-from support.examples import EXAMPLES, NAME, SESSION_SECRET, Browser, served, started
+from support.documented import FRAMEWORKS, Framework, shown, written
+from support.examples import APPS, EXAMPLES, NAME, SESSION_SECRET, SITES, Browser, served, started
 from support.ports import Port
 from support.provider import Hub, MisbehavingProvider
 
-SITES = [  # the same small site in each: an open home page, a dashboard, an API
-    "flask_app.py",
-    "django_app.py",
-    "django_asgi_app.py",
-    "django_users_app.py",
-    "fastapi_app.py",
-    "starlette_app.py",
-    "quart_app.py",
-    "litestar_app.py",
-    "falcon_app.py",
-    "falcon_asgi_app.py",
-    "bottle_app.py",
-    "pyramid_app.py",
-]
+DOCUMENT = EXAMPLES.parent / "docs" / "frameworks.md"
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +135,26 @@ def test_the_demo_can_be_left(visitor: Browser) -> None:
     visitor.log_in("/dashboard")
     assert visitor.submit("/auth/logout").url == f"{visitor.origin}/"
     assert visitor.ask("/dashboard").status_code == 303
+
+
+def test_the_document_shows_what_the_examples_do(request: pytest.FixtureRequest) -> None:
+    text = DOCUMENT.read_text("utf-8")
+    if request.config.getoption("--write-docs"):
+        text = written(text)
+        DOCUMENT.write_text(text, "utf-8")
+    assert text == written(text), f"run pytest {request.node.nodeid.partition('::')[0]} --write-docs"
+
+
+def test_every_example_is_in_the_document_and_is_entered_by_a_test() -> None:
+    files = {str(file.relative_to(EXAMPLES)) for file in EXAMPLES.rglob("*.*") if "__pycache__" not in file.parts}
+    told = {file for row in FRAMEWORKS for file in (row.file, row.page) if file}
+    pages = {row.page for row in FRAMEWORKS if row.page}
+    assert files == told == {*SITES, *APPS} | pages
+
+
+@pytest.mark.parametrize("row", FRAMEWORKS, ids=lambda row: row.file)
+def test_an_example_is_no_longer_than_a_reader_likes(row: Framework) -> None:
+    code = ast.parse((EXAMPLES / row.file).read_text("utf-8")) if row.file.endswith(".py") else None
+    lines = {node.lineno for node in ast.walk(code) if isinstance(node, ast.stmt)} if code else set()
+    assert len(lines) <= 30
+    assert len(shown(row.file).splitlines()) <= 20

@@ -8,7 +8,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from support.examples import NAME, PATIENCE, Browser, started
+from support.examples import APPS, NAME, PATIENCE, Browser, started
 from support.provider import Hub
 
 Answer = tuple[int, str]
@@ -65,7 +65,7 @@ def mlflow(browser: Browser) -> Answer:
     return answer.status_code, answer.text
 
 
-APPS: dict[str, tuple[Callable[[Browser], Answer], int, str]] = {  # what is asked, and what people are answered
+ALIVE: dict[str, tuple[Callable[[Browser], Answer], int, str]] = {  # what is asked, and what people are answered
     "dash_app.py": (dash, 200, f"Welcome, {NAME}!"),
     "streamlit_app.py": (streamlit, 101, NAME),
     "gradio_app.py": (gradio, 200, "ngstr"),
@@ -124,7 +124,7 @@ def test_a_stranger_is_sent_to_the_login_and_comes_back_as_somebody(browser: Bro
 
 
 def test_what_is_alive_in_the_page_is_refused_to_strangers(app: str, browser: Browser) -> None:
-    ask, _, _ = APPS[app]
+    ask, _, _ = ALIVE[app]
     try:
         status, text = ask(browser)
     except InvalidStatus as refused:
@@ -134,7 +134,7 @@ def test_what_is_alive_in_the_page_is_refused_to_strangers(app: str, browser: Br
 
 
 def test_what_is_alive_in_the_page_knows_who_has_logged_in(app: str, browser: Browser) -> None:
-    ask, status, words = APPS[app]
+    ask, status, words = ALIVE[app]
     browser.log_in("/")
     found, text = ask(browser)
     assert found == status

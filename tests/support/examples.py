@@ -21,6 +21,28 @@ from support.ports import Port
 from support.provider import MisbehavingProvider
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SITES = (  # the same small site in each: an open home page, a dashboard, an API
+    "flask_app.py",
+    "django_app.py",
+    "django_asgi_app.py",
+    "django_users_app.py",
+    "fastapi_app.py",
+    "starlette_app.py",
+    "quart_app.py",
+    "litestar_app.py",
+    "falcon_app.py",
+    "falcon_asgi_app.py",
+    "bottle_app.py",
+    "pyramid_app.py",
+)
+APPS = (  # and those whose frameworks bring an interface
+    "dash_app.py",
+    "streamlit_app.py",
+    "gradio_app.py",
+    "nicegui_app.py",
+    "datasette_plugins/consentkeys.py",
+    "mlflow_server.sh",
+)
 PATIENCE = 120  # seconds for a server to start or to answer, on a busy machine
 PERSON, NAME = "zoe", "Zoë <b>Ångström</b> & Söhne"  # a name that does harm where it is not escaped
 PORT = "8000"  # in the examples
