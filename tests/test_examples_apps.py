@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -98,50 +99,36 @@ def until(socket: ClientConnection, words: str) -> str:
             return text
 
 
-@pytest.fixture(scope="module", params=APPS)
-def app(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def origin(app: str, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with hub.provider() as provider, started(app, provider, tmp_path_factory.mktemp("home")) as origin:
-        yield origin
-
-
 @pytest.fixture
-def browser(origin: str) -> Iterator[Browser]:
-    with Browser(origin) as browser:
+def browser(app: str, hub: Hub, tmp_path: Path) -> Iterator[Browser]:
+    with hub.provider() as provider, started(app, provider, tmp_path) as origin, Browser(origin) as browser:
         yield browser
 
 
-def test_a_stranger_is_sent_to_the_login_and_comes_back_as_somebody(browser: Browser) -> None:
+# One test for each, from the stranger to the stranger again: to start some of these servers takes its time.
+@pytest.mark.parametrize("app", APPS)
+def test_the_page_and_what_is_alive_in_it_are_for_people_alone(app: str, browser: Browser) -> None:
+    ask, status, words = ALIVE[app]
     answer = browser.ask("/")
     assert (answer.status_code, answer.headers["location"]) == (303, "/auth/login?next=%2F")
+    assert "Authentication required" in refusal(ask, browser)
+
     page = browser.log_in("/")
     assert page.status_code == 200
     assert page.url == f"{browser.origin}/"
-
-
-def test_what_is_alive_in_the_page_is_refused_to_strangers(app: str, browser: Browser) -> None:
-    ask, _, _ = ALIVE[app]
-    try:
-        status, text = ask(browser)
-    except InvalidStatus as refused:
-        status, text = refused.response.status_code, (refused.response.body or b"").decode()
-    assert status == 401
-    assert "Authentication required" in text
-
-
-def test_what_is_alive_in_the_page_knows_who_has_logged_in(app: str, browser: Browser) -> None:
-    ask, status, words = ALIVE[app]
-    browser.log_in("/")
     found, text = ask(browser)
     assert found == status
     assert words in text
 
-
-def test_who_has_signed_out_is_a_stranger_again(app: str, browser: Browser) -> None:
-    browser.log_in("/")
     browser.submit("/auth/logout")
-    test_what_is_alive_in_the_page_is_refused_to_strangers(app, browser)
+    assert "Authentication required" in refusal(ask, browser)
+
+
+def refusal(ask: Callable[[Browser], Answer], browser: Browser) -> str:
+    """What strangers are told with their 401."""
+    try:
+        status, text = ask(browser)
+    except InvalidStatus as refused:
+        status, text = refused.response.status_code, (refused.response.body or b"").decode()
+    assert status == 401, text
+    return text
