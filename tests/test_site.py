@@ -127,6 +127,7 @@ def test_an_origin_is_the_apps_own_or_not(settings: Settings, origin: str, host:
 NAVIGATE = HERE | {"Sec-Fetch-Mode": "navigate"}
 SCRIPT = HERE | {"Sec-Fetch-Mode": "cors"}
 FROM_PAGE = {"Referer": "http://localhost:8000/page?x=1"}
+BOOSTED = SCRIPT | {"HX-Request": "true", "HX-Boosted": "true", "HX-Current-URL": "http://localhost:8000/list"}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +168,8 @@ FROM_PAGE = {"Referer": "http://localhost:8000/page?x=1"}
         ),
         ("GET", "/part", "", SCRIPT | FROM_PAGE | {"HX-Current-URL": "http://localhost:8000/list"}, "/list"),
         ("GET", "/part", "", SCRIPT | {"HX-Request": "true", "HX-Current-URL": "https://evil.example/list"}, "/part"),
+        ("GET", "/orders", "page=2", BOOSTED, "/orders?page=2"),
+        ("POST", "/orders", "", BOOSTED, "/list"),
     ],
 )
 def test_where_a_login_leads_back_to(
