@@ -27,7 +27,7 @@ class CertifiedServer:
     def __init__(self, folder: Path, *, host: str = HOST, days: int = 1, body: bytes = b"{}") -> None:
         """`host` is whom the certificate is for, `days` how long it is good yet; it was made a month ago."""
         self.certificate = folder / f"{host}-{days}.pem"
-        self.certificate.write_bytes(_certificate(host, days))
+        self.certificate.write_bytes(certificate(host, days=days))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate)
 
@@ -118,16 +118,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Not of interest."""
 
 
-def _certificate(host: str, days: int) -> bytes:
+def certificate(*hosts: str, days: int = 1) -> bytes:
     """A key and a certificate that it signed itself, as PEM."""
     key = rsa_key(50).private
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     now = dt.datetime.now(dt.UTC)
-    try:
-        subject: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        subject = x509.DNSName(host)
-    certificate = (
+    made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -135,11 +131,18 @@ def _certificate(host: str, days: int) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=30))
         .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_subject(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)
+    return private + made.public_bytes(serialization.Encoding.PEM)
+
+
+def _subject(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -1,0 +1,64 @@
+"""This file is what people do in a real browser, and what its pages complain of."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, WebError, expect
+
+PATIENCE = 60_000  # milliseconds for whatever a page waits for, on a busy machine
+NO_ICON = r"/favicon\.ico\)$"  # browsers ask for one, and nobody here has one
+
+NewBrowser = Callable[..., BrowserContext]
+
+
+@dataclass
+class Noise:
+    """What pages complained of."""
+
+    lines: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=lambda: [NO_ICON])
+
+    def expect(self, pattern: str) -> None:
+        """The browser itself writes a line for every answer from 400 on that a script gets."""
+        self.expected.append(pattern)
+
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning", "assert"}:
+            self.lines.append(f"{message.type}: {message.text} ({message.location['url']})")
+
+    def stumble(self, error: WebError) -> None:
+        self.lines.append(f"not caught: {error.error}")
+
+    def unexpected(self) -> list[str]:
+        return [line for line in self.lines if not any(re.search(pattern, line) for pattern in self.expected)]
+
+
+def at_the_provider(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Who signs in?")).to_be_visible()
+
+
+def sign_in(page: Page, name: str = "Ada Lovelace") -> None:
+    """Choose somebody at the provider's page, and be sent back."""
+    at_the_provider(page)
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def sign_out(browser: BrowserContext, origin: str) -> None:
+    """In a tab of its own."""
+    tab = browser.new_page()
+    tab.goto(f"{origin}/auth/logout")
+    with tab.expect_navigation():
+        tab.get_by_role("button", name="Sign out").click()
+    tab.close()
+
+
+def go_back(page: Page) -> None:
+    """Playwright's own waits for the page to load, and one that the browser has kept never does."""
+    page.evaluate("history.back()")
+
+
+def go_forward(page: Page) -> None:
+    """As `go_back`."""
+    page.evaluate("history.forward()")
