@@ -101,6 +101,7 @@ def _environ(provider: MisbehavingProvider, origin: str) -> dict[str, str]:
         "CONSENTKEYS_CLIENT_SECRET": str(provider.settings["client_secret"]),
         "CONSENTKEYS_APP_URL": origin,
         "SESSION_SECRET": os.urandom(32).hex(),
+        "GUNICORN_CMD_ARGS": "--timeout 120",  # before it replaces a worker that says nothing, and the machine may be why
         "PYTHONPATH": os.pathsep.join(map(str, MODULES)),
     }
 

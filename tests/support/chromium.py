@@ -24,7 +24,7 @@ class Noise:
         self.expected.append(pattern)
 
     def hear(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning", "assert"}:
+        if message.type in {"error", "assert"}:
             self.lines.append(f"{message.type}: {message.text} ({message.location['url']})")
 
     def stumble(self, error: WebError) -> None:
