@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -71,9 +71,8 @@ class LoopHttp:
             if loop not in self._clients:
                 # Reading the certificates takes tens of milliseconds, in which nobody else would be served.
                 context = await asyncio.to_thread(httpx.create_ssl_context)
-                no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
                 with proxy_understood():
-                    client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=no_cookies)
+                    client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=NoCookies())
                 self._clients[loop] = client
             return self._clients[loop]
 
@@ -94,6 +93,14 @@ class _Connecting:
         elif event.endswith(".start_tls.failed"):
             for stream in self._streams:
                 await stream.aclose()
+
+
+class NoCookies(CookieJar):
+    """A jar that stays empty, and reads nothing: of what it cannot read the standard library warns with a traceback."""
+
+    def extract_cookies(self, *_: object) -> None: ...
+
+    def add_cookie_header(self, *_: object) -> None: ...
 
 
 class LoopRuntime:

@@ -329,8 +329,9 @@ def echoing_provider(browser: WatchedBrowser, provider: MisbehavingProvider) -> 
     }
     provider.auth_methods = ("client_secret_basic",)
     assert browser.log_in().status == 502
-    provider.faults.answer("token", Response(CLIENT_SECRET, 500))
-    assert browser.log_in().status == 502
+    for echo in (Response(CLIENT_SECRET, 500), JSONResponse({"error": CLIENT_SECRET}, 400)):
+        provider.faults.answer("token", echo)
+        assert browser.log_in().status == 502
 
 
 def faulty_answers(browser: WatchedBrowser, provider: MisbehavingProvider) -> None:
