@@ -4,6 +4,7 @@
 # make lint    ruff, mypy, pyright
 # make audit   ruff's security rules, our table of published vulnerabilities, and the advisory service if it can be asked
 # make mutants plant faults in the files that decide, and see whether a test notices each (minutes; no part of CI)
+# make bench   measure it beside others, and write what came of it into docs/performance.md (half an hour; no part of CI)
 # make build   the wheel and the source distribution, in dist/
 # make clean   remove what the others made
 #
@@ -18,7 +19,7 @@ WORKERS ?= 2
 IN_PARALLEL = -n $(WORKERS) --dist worksteal
 AUDIT = $(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off --timeout 10
 
-.PHONY: demo test in-parallel proof lint audit mutants build clean
+.PHONY: demo test in-parallel proof lint audit mutants bench build clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/ck-middleware demo $(ARGS)
@@ -54,6 +55,10 @@ mutants: $(VENV)/.dev
 	@$(PIP) install --group mutants
 	@$(VENV)/bin/mutmut run --max-children 1
 	@$(VENV)/bin/mutmut results
+
+bench: $(VENV)/.dev
+	@$(PIP) install --group bench
+	@$(VENV)/bin/python benchmarks/report.py $(ARGS)
 
 build: $(VENV)/.dev
 	@rm -rf dist
