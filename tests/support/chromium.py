@@ -56,9 +56,13 @@ def sign_out(browser: BrowserContext, origin: str) -> None:
 
 def go_back(page: Page) -> None:
     """Playwright's own waits for the page to load, and one that the browser has kept never does."""
-    page.evaluate("history.back()")
+    _go(page, "back")
 
 
 def go_forward(page: Page) -> None:
-    """As `go_back`."""
-    page.evaluate("history.forward()")
+    _go(page, "forward")
+
+
+def _go(page: Page, where: str) -> None:
+    # Later, when the script has answered: a page that was kept comes back so fast that it would take the answer along.
+    page.evaluate(f"() => void setTimeout(() => history.{where}(), 50)")
