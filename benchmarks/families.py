@@ -32,7 +32,7 @@ ASGI: Final = Family(
     (
         Layer(NOTHING, lambda: asgi_wrapper(asgi_app)),
         Layer(BY_HAND, by_hand, sealed),
-        OURS,
+        *OURS,
         Layer(
             "SessionMiddleware",
             lambda: in_sessions(reading(lambda scope: scope["session"]["user"]["name"])),
@@ -46,7 +46,7 @@ WSGI: Final = Family(
     "wsgi",
     "no framework",
     lambda: wsgi_app,
-    (Layer(NOTHING, lambda: wsgi_wrapper(wsgi_app)), Layer(BY_HAND, by_hand_wsgi, sealed), OURS_WSGI),
+    (Layer(NOTHING, lambda: wsgi_wrapper(wsgi_app)), Layer(BY_HAND, by_hand_wsgi, sealed), *OURS_WSGI),
 )
 FAMILIES: Final = (ASGI, STARLETTE, WSGI, FLASK)
 

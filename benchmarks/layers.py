@@ -124,9 +124,18 @@ def ours_wsgi(app: WSGIApplication) -> WSGIAuthMiddleware:
     return WSGIAuthMiddleware(app, CONFIG)
 
 
-OURS: Final = Layer("ck-middleware", lambda: ours(reading(lambda scope: get_user(scope).name)), our_cookie)
-OURS_WSGI: Final = Layer(
-    "ck-middleware", lambda: ours_wsgi(wsgi_reading(lambda environ: get_user(environ).name)), our_cookie
+# An app that only has to know that somebody is there asks nothing of the user; claims are decoded for one that does.
+OURS: Final = (
+    Layer("ck-middleware", lambda: ours(asgi_app), our_cookie),
+    Layer("ck-middleware, name read", lambda: ours(reading(lambda scope: get_user(scope).name)), our_cookie),
+)
+OURS_WSGI: Final = (
+    Layer("ck-middleware", lambda: ours_wsgi(wsgi_app), our_cookie),
+    Layer(
+        "ck-middleware, name read",
+        lambda: ours_wsgi(wsgi_reading(lambda environ: get_user(environ).name)),
+        our_cookie,
+    ),
 )
 
 

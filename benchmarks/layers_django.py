@@ -104,7 +104,7 @@ DJANGO = Family(
     "Django",
     lambda: app(bare),
     (
-        Layer("ck-middleware", lambda: ours_wsgi(app(ours)), our_cookie),
+        Layer("ck-middleware, name read", lambda: ours_wsgi(app(ours)), our_cookie),
         Layer("session in a signed cookie", lambda: app(session, SESSIONS), cookie, keeps_tokens=True),
         Layer("and AuthenticationMiddleware, a row", lambda: app(person, SESSIONS, PEOPLE), cookie_of_a_row),
     ),

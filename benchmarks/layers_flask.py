@@ -70,7 +70,7 @@ FLASK: Final = Family(
     "Flask",
     flask_app,
     (
-        Layer("ck-middleware", ours_on_flask, our_cookie),
+        Layer("ck-middleware, name read", ours_on_flask, our_cookie),
         Layer("session, the guide's decorator", with_guide, flask_cookie, keeps_tokens=True),
     ),
 )

@@ -76,7 +76,7 @@ STARLETTE: Final = Family(
     "Starlette",
     starlette_app,
     (
-        Layer("ck-middleware", lambda: ours(starlette_app(page_of_somebody)), our_cookie),
+        Layer("ck-middleware, name read", lambda: ours(starlette_app(page_of_somebody)), our_cookie),
         Layer(
             "SessionMiddleware, AuthenticationMiddleware, @requires",
             with_requires,
