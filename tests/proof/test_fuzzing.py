@@ -450,7 +450,8 @@ class Logins:
         """Signed by the provider whatever it says."""
         claims = live(payload, nonce=nonce, issuer=self._provider.issuer, client=CLIENT_ID)
         key = self._provider.keys[0]
-        return forgery.rs256(key, header or {"alg": "RS256", "typ": "JWT", "kid": key.kid}, claims)
+        usual = {"alg": "RS256", "typ": "JWT", "kid": key.kid}
+        return forgery.rs256(key, usual if header is None else header, claims)
 
 
 @pytest.fixture
