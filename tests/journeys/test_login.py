@@ -175,7 +175,7 @@ def test_me_is_who_is_logged_in(browser: Browser, provider: MisbehavingProvider)
     assert claims["name"] == "Quiet Otter"
     assert claims["email"] == "quiet.otter@example.test"
     assert claims["iss"] == provider.issuer
-    assert list(me.json) == ["user"]
+    assert list(me.json) == ["user", "expires_at", "idle_expires_at"]
 
 
 def test_no_token_and_no_proof_of_the_login_is_told_to_anyone(browser: Browser, provider: MisbehavingProvider) -> None:
