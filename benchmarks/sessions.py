@@ -51,7 +51,7 @@ class Nobody(Request):
 
 def request_of(store: object) -> Callable[[], None]:
     guarded = WSGIAuthMiddleware(lambda _environ, _start: [b""], AuthConfig(**(USUAL | {"store": store})))
-    cookies = step(guarded._gate._sessions.start(Login(CLAIMS, Tokens("access")), Nobody()))  # noqa: SLF001
+    cookies = step(guarded._gate.sessions.start(Login(CLAIMS, Tokens("access")), Nobody()))  # noqa: SLF001
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_COOKIE": cookies[0].partition(";")[0]}
 
     def ask() -> None:
