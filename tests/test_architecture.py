@@ -48,6 +48,7 @@ LAYERS = (
         "messages",
         "policy",
         "ports",
+        "recent",
         "seal",
         "session",
         "strict_json",

@@ -414,7 +414,7 @@ def test_an_ordinary_request_is_answered_as_ever(house: House, store: object) ->
     house.guarded(echo, store=store)
     ada = house.person()
     assert ada.get("/").json["name"] == "Ada"
-    assert house.faces[-1].app._live._connections == set()
+    assert house.faces[-1].app._live._connections == {}
 
 
 def test_a_request_at_work_may_end_its_own_session_and_still_answer(

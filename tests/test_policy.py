@@ -1,7 +1,6 @@
 """Which paths are refused, which need a login, which are open, and where a browser may be sent back to."""
 
 import sys
-import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -13,9 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 from ck_middleware.policy import (
-    LONGEST_REMEMBERED,
     LONGEST_RETURN,
-    REMEMBERED,
     Policy,
     Verdict,
     canonical,
@@ -627,34 +624,6 @@ def test_ten_thousand_prefixes_cost_what_one_does() -> None:
         assert lots.judge(path) is one.judge(path)
         fresh = path + "/"  # not remembered yet
         assert _calls(partial(lots.judge, fresh)) == _calls(partial(one.judge, fresh))
-
-
-def test_a_verdict_that_was_asked_for_before_is_the_same() -> None:
-    policy = Policy(protect=["/api"], public=["/api/ok"])
-    asked = [("/api", ""), ("/api/ok", ""), ("/api/ok", "/api"), ("/x", ""), ("/x/api", "/x"), ("/x/api", "")]
-    first = [policy.judge(path, root_path=root) for path, root in asked]
-    assert first == [PAGE, OPEN, PAGE, OPEN, PAGE, OPEN]
-    assert [policy.judge(path, root_path=root) for path, root in asked] == first
-    assert policy.judge("/api/ok", raw_path=b"/api/ok") is OPEN
-    assert policy.judge("/api/ok", raw_path=b"/api/no") is REFUSED
-
-
-def test_verdicts_stay_right_however_many_were_asked_for() -> None:
-    policy = Policy(protect=["/api"])
-    for number in range(2 * REMEMBERED + 1):
-        assert policy.judge(f"/api/{number}") is PAGE
-        assert policy.judge(f"/open/{number}/{'x' * (number % 3) * LONGEST_REMEMBERED}") is OPEN
-
-
-@pytest.mark.parametrize("length", [100, 2 * LONGEST_REMEMBERED, 30_000])
-def test_ever_new_paths_do_not_fill_the_memory(length: int) -> None:
-    policy = Policy(protect=["/api"])
-    tracemalloc.start()
-    for number in range(8 * REMEMBERED):
-        policy.judge(f"/{number}/{'x' * length}")
-    held, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert held < 2 * REMEMBERED * LONGEST_REMEMBERED
 
 
 def test_case_folding_is_what_the_look_up_takes_it_for() -> None:

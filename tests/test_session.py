@@ -8,8 +8,8 @@ import pytest
 from ck_middleware import AuthError, ConfigError, get_session
 from ck_middleware.ports import step
 from ck_middleware.session import KEY, AsyncSession, BlockingSession, Found, Session
-from ck_middleware.user import User
 from ck_middleware.user import KEY as USER
+from ck_middleware.user import User
 
 CLAIMS: dict[str, Any] = {"iss": "https://issuer.example", "sub": "ck_u_1", "groups": ["staff"]}
 

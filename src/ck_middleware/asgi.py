@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-import math
 import time
 from contextlib import suppress
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -16,10 +18,10 @@ from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
 from ck_middleware.headers import with_cookies
 from ck_middleware.live import Connection, Live
 from ck_middleware.looping import LoopHttp, LoopRuntime
-from ck_middleware.messages import Pass, Request, Response
+from ck_middleware.messages import Request, Response
 from ck_middleware.session import KEY as SESSION
 from ck_middleware.session import AsyncSession
-from ck_middleware.user import KEY
+from ck_middleware.user import KEY, Anonymous, User
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,13 +30,18 @@ if TYPE_CHECKING:
 
     from ck_middleware.admin import SessionInfo
     from ck_middleware.config import AuthConfig, Settings
+    from ck_middleware.messages import Pass
 
     # Each framework has types of its own for a scope and its messages, and they do not fit one another's.
     ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
-LOGGED_IN = ("authenticated",)  # what Starlette's `@requires` asks for
+KINDS = frozenset({"http", "websocket"})
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
-FORGEABLE = len(b"remote-user")
+
+# Some frameworks read it as the identity that a server has verified; only we have verified one. In every spelling that
+# becomes `REMOTE_USER`: a look-up in a set is what each header of each request can bear.
+FORGED = frozenset(map(bytes, product(*zip(b"remote-user", b"REMOTE_USER", strict=True))))
+NOTED = FORGED | {b"cookie"}
 
 
 class ASGIAuthMiddleware:
@@ -50,6 +57,7 @@ class ASGIAuthMiddleware:
         self.config = config = configured(config, settings)
         self._http = LoopHttp(config.timeout)
         self._gate = Gate(config, self._http, LoopRuntime())
+        self._asks = self._gate.vault is not None  # a store, at every request
         self._live = Live(self._gate.vault, idle=config.idle_timeout, recheck=config.recheck)
         root_path = getattr(app, "root_path", None)
         if isinstance(root_path, str) and not Path(root_path).is_dir():  # Quart calls the app's folder by this name
@@ -57,36 +65,56 @@ class ASGIAuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind == "lifespan":
-            await self._lifespan(scope, receive, send)
+        if kind not in KINDS:
+            await self._other(scope, receive, send)
             return
-        if kind not in {"http", "websocket"}:
-            # What we cannot judge does not get in.
-            raise RuntimeError(f"ASGIAuthMiddleware does not know the scope type {kind!r}")
-        request = ASGIRequest(scope, receive)
-        outcome = await self._admit(request)
-        if isinstance(outcome, Response):
-            await (_deny if request.is_websocket else _answer)(outcome, scope, receive, send)
+        cookies = b""
+        try:
+            cookies = _cookies(scope)
+            outcome = self._at_once(scope, cookies) or await self._judged(scope, receive, cookies)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, nobody comes in because of it
+            outcome = failed(ASGIRequest(scope, receive, cookies), exc)
+        if type(outcome) is Response:
+            await (_answer if kind == "http" else _deny)(outcome, scope, receive, send)
             return
-        scope["user"] = scope[KEY] = outcome.user
-        scope[SESSION] = AsyncSession(outcome.session) if outcome.session else None
-        # A new one for each request: an app may add to its scopes, and must not add them to everybody's.
-        scope["auth"] = AuthCredentials(LOGGED_IN if outcome.user.is_authenticated else ())
         if outcome.cookies:
             send = _setting(outcome.cookies, send)
-        if not outcome.user.is_authenticated:
+        session = scope[SESSION] = AsyncSession(outcome.session) if outcome.session else None
+        if not outcome.claims:
+            scope["user"] = scope[KEY] = Anonymous()
+            scope["auth"] = NotLoggedIn()
             await self.app(scope, receive, send)
-        elif request.is_websocket:
+            return
+        scope["user"] = scope[KEY] = User(outcome.claims)
+        scope["auth"] = LoggedIn()
+        if kind == "websocket":
             await self._talk(outcome, scope, receive, send)
+        elif session is None:
+            await self._live.run(self.app(scope, receive, send), outcome)
         else:
-            connection = _connection(outcome, math.inf)
-            if outcome.session:
-                send = _noting(connection, send)
-            await self._live.run(self.app(scope, receive, send), connection)
+            now = time.time()
+            connection = Connection(outcome, asyncio.current_task(), now, now)
+            await self._live.run(self.app(scope, receive, _noting(connection, send)), outcome, connection)
 
-    async def _talk(self, outcome: Pass, scope: Scope, receive: Receive, send: Send) -> None:
+    def _at_once(self, scope: Scope, cookies: bytes) -> Pass | Response | None:
+        if scope["type"] != "http" or (self._asks and cookies):
+            return None
+        path, raw_path, mount = scope["path"], scope.get("raw_path"), scope.get("root_path", "")
+        return self._gate.at_once(path, raw_path, mount, scope.get("query_string", b""), cookies)
+
+    async def _judged(self, scope: Scope, receive: Receive, cookies: bytes) -> Pass | Response:
+        found = None
+        if self._asks and scope["type"] == "http":
+            path, raw_path, mount = scope["path"], scope.get("raw_path"), scope.get("root_path", "")
+            found = await self._gate.ask(path, raw_path, mount, scope.get("query_string", b""), cookies)
+            if found is not None and found.claims:
+                return found
+        return await self._gate.admit(ASGIRequest(scope, receive, cookies), found)
+
+    async def _talk(self, passed: Pass, scope: Scope, receive: Receive, send: Send) -> None:
         """A WebSocket, for as long as its session lasts. Whatever it carries is use of the session."""
-        connection, over = _connection(outcome, time.time()), False
+        now, over = time.time(), False
+        connection = Connection(passed, asyncio.current_task(), now, now, used=now)
 
         async def receiving() -> Message:
             nonlocal over
@@ -99,7 +127,7 @@ class ASGIAuthMiddleware:
             connection.used, over = time.time(), over or message["type"] == "websocket.close"
             await send(message)
 
-        if not await self._live.run(self.app(scope, receiving, sending), connection) and not over:
+        if not await self._live.run(self.app(scope, receiving, sending), passed, connection) and not over:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "the session has ended"})
 
     async def sessions(self, *, sub: str) -> list[SessionInfo]:
@@ -110,13 +138,10 @@ class ASGIAuthMiddleware:
         """End the stored sessions of a person, or of the provider's session `sid`, on every machine. How many."""
         return await self._gate.admin.end_sessions(sub=sub, sid=sid)
 
-    async def _admit(self, request: ASGIRequest) -> Pass | Response:
-        try:
-            return await self._gate.admit(request)
-        except Exception as exc:  # noqa: BLE001  # whatever it is, nobody comes in because of it
-            return failed(request, exc)
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            # What we cannot judge does not get in.
+            raise RuntimeError(f"ASGIAuthMiddleware does not know the scope type {scope['type']!r}")
         try:
             await self.app(scope, receive, send)
         finally:
@@ -126,10 +151,22 @@ class ASGIAuthMiddleware:
                     await self._gate.vault.close()
 
 
-def _connection(outcome: Pass, used: float) -> Connection:
-    name, stands = (outcome.session.name, outcome.session.stands) if outcome.session else (None, None)
-    now = time.time()
-    return Connection(outcome.ends_at, name, used, now, stands=stands, asked=now)
+class LoggedIn(AuthCredentials):
+    """What Starlette's `@requires` asks for. Made for each request, since an app may add to its scopes."""
+
+    __init__ = object.__init__
+
+    @cached_property
+    def scopes(self) -> list[str]:  # type: ignore[override]  # can be written all the same; made when someone asks
+        return ["authenticated"]
+
+
+class NotLoggedIn(AuthCredentials):
+    __init__ = object.__init__
+
+    @cached_property
+    def scopes(self) -> list[str]:  # type: ignore[override]  # as above
+        return []
 
 
 def _takes_two(app: object) -> bool:
@@ -154,9 +191,9 @@ def _noting(connection: Connection, send: Send) -> Send:
 class ASGIRequest(Request):
     """A request as ASGI presents it: `path` decoded, with or without `root_path` at its head."""
 
-    __slots__ = ("_headers", "_receive")
+    __slots__ = ("_headers", "_raw", "_receive")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, cookies: bytes) -> None:
         self.is_websocket = scope["type"] == "websocket"
         self.method = scope.get("method", "GET")
         self.path = scope["path"]
@@ -164,15 +201,17 @@ class ASGIRequest(Request):
         self.root_path = self.mount = scope.get("root_path", "").removesuffix("/")
         self.query = scope.get("query_string", b"")
         self._receive = receive
-        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.cookies = b"; ".join([value for name, value in self._headers if name == b"cookie"])
-        # Some frameworks read it as the identity that a server has verified; only we have verified one.
-        if any(_is_forged(name) for name, _ in self._headers):
-            self._headers = scope["headers"] = [pair for pair in self._headers if not _is_forged(pair[0])]
+        self.cookies = cookies
+        self._raw: list[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: dict[bytes, bytes] | None = None
 
     def header(self, name: str) -> str:
-        wanted = name.encode("latin-1")
-        return ", ".join(value.decode("latin-1") for found, value in self._headers if found == wanted)
+        if self._headers is None:
+            self._headers = {}
+            for found, value in self._raw:
+                before = self._headers.get(found)
+                self._headers[found] = value if before is None else before + b", " + value
+        return self._headers.get(name.encode("latin-1"), b"").decode("latin-1")
 
     async def body(self, limit: int) -> bytes | None:
         body, more = bytearray(), True
@@ -187,8 +226,16 @@ class ASGIRequest(Request):
         return bytes(body)
 
 
-def _is_forged(name: bytes) -> bool:
-    return len(name) == FORGEABLE and name.replace(b"_", b"-").lower() == b"remote-user"
+def _cookies(scope: Scope) -> bytes:
+    """All `Cookie` fields of a request, joined. A header that claims an identity is dropped in passing."""
+    found = b""
+    for name, value in scope["headers"]:
+        if name in NOTED:
+            if name in FORGED:
+                scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in FORGED]
+                return _cookies(scope)
+            found = found + b"; " + value if found else value
+    return found
 
 
 async def _answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # as _deny

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ck_middleware import pages
@@ -20,9 +20,10 @@ from ck_middleware.cookies import Attributes
 from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.events import Teller
 from ck_middleware.log import ERROR, WARNING, event
-from ck_middleware.messages import Pass, Request, Response
+from ck_middleware.messages import NOBODY, Pass, Request, Response
 from ck_middleware.policy import Policy, Verdict, canonical
 from ck_middleware.provider import Provider
+from ck_middleware.recent import Recent
 from ck_middleware.routes import Routes
 from ck_middleware.seal import Seal
 from ck_middleware.sessions import SealedSessions, Sessions
@@ -31,16 +32,41 @@ from ck_middleware.stored import StoredSessions
 from ck_middleware.stores import open_store
 from ck_middleware.transaction import Transactions
 from ck_middleware.upkeep import Upkeep
-from ck_middleware.user import User
 from ck_middleware.vault import Vault
 
 if TYPE_CHECKING:
     from ck_middleware.config import Settings
     from ck_middleware.ports import Http, Runtime
 
+UNKNOWN = Pass()  # whose request it is, the store could not say
+
 # A scheme of our own, so that no browser opens its password box; no `error`, since nothing was presented
 # (RFC 6750, 3.1).
 CHALLENGE = ("WWW-Authenticate", 'OpenIDConnect realm="login"')
+
+REMEMBERED = 1024  # places
+LONGEST_REMEMBERED = 512  # characters of what one is told by; an app has few that are longer, a stranger has many
+
+
+@dataclass(slots=True)
+class Place:
+    """All that follows from where a request goes: where that is, as the server says it, and what becomes of it there.
+
+    Those of the app are remembered.
+    """
+
+    path: str
+    root_path: str
+    raw_path: bytes | None
+    mount: str
+    verdict: Verdict
+    inside: str  # the path as the app's own routes spell it
+    is_ours: bool
+    is_open: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked at every request, and a member of an enumeration is dear to name.
+        self.is_open = self.verdict is Verdict.OPEN and not self.is_ours
 
 
 class Gate:
@@ -53,6 +79,8 @@ class Gate:
         seal = Seal(config.session_secret, purpose="login", client=config.client)
         self._site = Site(config)
         self._policy = Policy(protect=config.protect, public=config.public, api=config.api, mount=config.mount)
+        places: Recent[str, Place] = Recent(entries=REMEMBERED, octets=REMEMBERED * 4 * LONGEST_REMEMBERED)
+        self._known, self._know = places.get, places.keep
         self.vault: Vault | None = None
         self._sessions: Sessions = SealedSessions(config, attributes)
         if config.has_store:
@@ -73,31 +101,70 @@ class Gate:
     def sessions(self) -> Sessions:
         return self._sessions
 
-    async def admit(self, request: Request) -> Pass | Response:
-        """Never raises for anything that a stranger or the provider can send."""
-        verdict = self._policy.judge(request.path, root_path=request.root_path, raw_path=request.raw_path)
-        if verdict is Verdict.REFUSED or not _is_mount(request.mount):
-            return pages.notice(400, "path_refused", person=is_navigation(request))
-        path = self._site.path(request)
+    def at_once(self, path: str, raw_path: bytes | None, mount: str, query: bytes, cookies: bytes) -> Pass | None:
+        """What `admit` says of most HTTP requests, from what is known of their place and session.
+
+        `None` where there is more to it: something to look up, to answer, or to refuse.
+        """
+        place = self._known(path)
+        if place is None or place.raw_path != raw_path or place.mount != mount or (query and b"state=" in query):
+            return None
+        found = self._sessions.at_once(cookies) if cookies else NOBODY
+        if place.is_open or (found is not None and found.claims):
+            return found
+        return None
+
+    async def ask(self, path: str, raw_path: bytes | None, mount: str, query: bytes, cookies: bytes) -> Pass | None:
+        """Who is there, from a store, at a place that is known; `admit` has the rest to say when it is nobody."""
+        place = self._known(path)
+        if place is None or place.raw_path != raw_path or place.mount != mount or (query and b"state=" in query):
+            return None
         try:
-            if self._routes.owns(path):
-                return await self._routes.answer(request, path)
-            if b"state=" in request.query and (cleaned := self._routes.returned_from_logout(request, path)):
-                return cleaned
-            found = await self._sessions.find(request)
+            return await self._sessions.ask(cookies)
         except StoreUnavailable:
-            return self._store_down(request, verdict, path)
+            return UNKNOWN
+
+    async def admit(self, request: Request, found: Pass | None = None) -> Pass | Response:
+        """Never raises for anything that a stranger or the provider can send. `found` is what `ask` gave."""
+        place = self._place(request)
+        if place.verdict is Verdict.REFUSED:
+            return pages.notice(400, "path_refused", person=is_navigation(request))
+        try:
+            if place.is_ours:
+                return await self._routes.answer(request, place.inside)
+            if b"state=" in request.query and (cleaned := self._routes.returned_from_logout(request, place.inside)):
+                return cleaned
+            found = found or await self._sessions.find(request)
+        except StoreUnavailable:
+            found = UNKNOWN
+        if found is UNKNOWN:
+            return self._store_down(request, place)
         if request.is_websocket:
             found = self._handshake(request, found)
-        if verdict is Verdict.OPEN or found.user.is_authenticated:
+        if place.verdict is Verdict.OPEN or found.claims:
             return found
-        return self._turn_away(request, verdict, found.cookies)
+        return self._turn_away(request, place.verdict, found.cookies)
 
-    def _store_down(self, request: Request, verdict: Verdict, path: str) -> Pass | Response:
+    def _place(self, request: Request) -> Place:
+        asked = request.path, request.root_path, request.raw_path, request.mount
+        known = self._known(request.path)
+        if known is not None and (known.path, known.root_path, known.raw_path, known.mount) == asked:
+            return known
+        verdict = self._policy.judge(request.path, root_path=request.root_path, raw_path=request.raw_path)
+        if verdict is Verdict.REFUSED or not _is_mount(request.mount):
+            return Place(*asked, Verdict.REFUSED, "", is_ours=False)
+        inside = self._site.path(request)
+        place = Place(*asked, verdict, inside, self._routes.owns(inside))
+        # Whoever asks for ever new and ever longer paths must not fill the memory.
+        if not place.is_ours and sum(len(part or "") for part in asked) <= LONGEST_REMEMBERED:
+            self._know(request.path, place, octets=4 * LONGEST_REMEMBERED)
+        return place
+
+    def _store_down(self, request: Request, place: Place) -> Pass | Response:
         # Nobody knows who is logged in: the app must not be opened to strangers, nor people be sent to log in anew.
-        if verdict is Verdict.OPEN and not self._routes.owns(path):
-            return Pass(User())
-        person = is_navigation(request) and verdict is not Verdict.API
+        if place.verdict is Verdict.OPEN and not place.is_ours:
+            return NOBODY
+        person = is_navigation(request) and place.verdict is not Verdict.API
         return pages.notice(503, "store_unavailable", person=person, headers=(("Retry-After", "5"),))
 
     def _handshake(self, request: Request, found: Pass) -> Pass:
@@ -105,7 +172,7 @@ class Gate:
         # the person (cross-site WebSocket hijacking, CWE-1385). A program without `Origin` has no cookie to misuse.
         origin = request.header("origin")
         if origin and not self._site.is_own(origin, request):
-            return Pass(User())
+            return NOBODY
         return replace(found, cookies=())  # a handshake renews nothing: not every server can set a cookie on it
 
     def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:

@@ -11,7 +11,7 @@ import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ck_middleware.errors import StoreUnavailable
 from ck_middleware.sessions import RENEWED_AFTER
@@ -19,30 +19,44 @@ from ck_middleware.sessions import RENEWED_AFTER
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from ck_middleware.messages import Pass
     from ck_middleware.vault import Vault
 
-LOOK = 2.0  # seconds between two looks; a session that ended elsewhere is noticed within this and one store call
+LOOK = 1.5  # seconds between two looks; a session that ended elsewhere is noticed at the second, after one store call
 PATIENCE = 2.0  # seconds for one question to the store
 AT_ONCE = 500  # names in one question to the store
 
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One request under way, and the session that it belongs to."""
+    """One that goes on, and the session that it belongs to."""
 
-    ends_at: float  # seconds since the epoch: the absolute end of its session
-    name: str | None  # what the store calls its session; `None` for a sealed one
-    used: float  # when it last carried anything; infinity for a response, which is in use as long as it goes on
-    touched: float  # when the store was last told of that
-    task: asyncio.Task[object] | None = None
-    stands: Callable[[], Coroutine[Any, Any, bool]] | None = None  # asks the provider when that is due
-    asked: float = math.inf  # when it was last asked, or infinity while it is being asked
+    passed: Pass
+    task: asyncio.Task[object] | None
+    touched: float  # when the store was last told of its use
+    asked: float  # when the provider was last asked, or infinity while it is being asked
+    used: float = math.inf  # when it last carried anything; a response is in use as long as it goes on
+    lasting: bool = False  # whether it was there at the last look
     may_end: bool = True  # false as long as its response has not begun
     cancelled: int = 0  # how often we asked the app to end
 
     @property
+    def name(self) -> str | None:
+        """What the store calls its session; `None` for a sealed one."""
+        return self.passed.session.name if self.passed.session else None
+
+    @property
+    def stands(self) -> Callable[[], Coroutine[Any, Any, bool]] | None:
+        """Asks the provider when that is due."""
+        return self.passed.session.stands if self.passed.session else None
+
+    @property
     def ended(self) -> bool:
         return self.cancelled > 0
+
+
+# The least that can be noted of a request, and when it began: most are over before anybody looks.
+Visit: TypeAlias = "tuple[Pass, asyncio.Task[object] | None, float]"
 
 
 class Live:
@@ -52,40 +66,63 @@ class Live:
         self._vault = vault
         self._idle = idle
         self._recheck = recheck or math.inf
-        self._connections: set[Connection] = set()
-        self._watch: asyncio.Task[None] | None = None
+        self._connections: dict[int, Connection | Visit] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None  # the one in which somebody looks after them
+        self._watch: asyncio.Task[None] | None = None  # a loop itself does not keep its tasks
         self._questions: set[asyncio.Task[None]] = set()
 
-    async def run(self, app: Awaitable[None], connection: Connection) -> bool:
+    async def run(self, app: Awaitable[None], passed: Pass, connection: Connection | None = None) -> bool:
         """Run the app until it returns, or its session ends; false when the session ended first."""
-        connection.task = asyncio.current_task()
-        self._connections.add(connection)
+        loop = asyncio.get_running_loop()
         # A loop that was closed with its tasks in the middle of something never says that they are done.
-        if self._watch is None or self._watch.done() or self._watch.get_loop() is not asyncio.get_running_loop():
-            self._watch = asyncio.create_task(self._look_after_them())
+        if self._loop is not loop:
+            self._loop, self._watch = loop, loop.create_task(self._look_after_them(loop))
+        begun = connection or (passed, asyncio.current_task(loop), time.time())
+        self._connections[id(begun)] = begun
         try:
             await app
-            _forgive(connection)  # the app took it for its own end, and nobody outside is to see it
         except asyncio.CancelledError:
             # Ours only if nobody else, such as the server at its own end, cancelled the task too.
-            if not connection.ended or _forgive(connection) > 0:
+            if _forgive(self._connections[id(begun)]) != 0:
                 raise
+            return False
         finally:
-            self._connections.discard(connection)
-        return not connection.ended
+            found = self._connections.pop(id(begun))
+        # The app may have taken it for its own end, and nobody outside is to see it.
+        return _forgive(found) is None
 
-    async def _look_after_them(self) -> None:
-        while self._connections:
-            await asyncio.sleep(LOOK)
-            now = time.time()
-            lasting = [one for one in self._connections if one.touched <= now - LOOK / 2]
-            for one in lasting:
-                if now >= one.ends_at or self._is_idle(one, now):
-                    self._end(one)
-            for one in await self._gone(lasting):
+    async def _look_after_them(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            while self._connections:
+                await asyncio.sleep(LOOK)
+                await self._look()
+        finally:
+            if self._loop is loop:
+                self._loop = None
+
+    async def _look(self) -> None:
+        now = time.time()
+        lasting = self._lasting()
+        for one in lasting:
+            if now >= one.passed.ends_at or self._is_idle(one, now):
                 self._end(one)
-            await self._touch([one for one in lasting if not one.ended])
-            self._ask_about([one for one in lasting if not one.ended and now >= one.asked + self._recheck])
+        for one in await self._gone(lasting):
+            self._end(one)
+        await self._touch([one for one in lasting if not one.ended])
+        self._ask_about([one for one in lasting if not one.ended and now >= one.asked + self._recheck])
+
+    def _lasting(self) -> list[Connection]:
+        """Those that were there at the last look; the others are noted for the next."""
+        lasting = []
+        for key, one in [*self._connections.items()]:
+            if not isinstance(one, Connection):
+                passed, task, began = one
+                self._connections[key] = Connection(passed, task, began, began, lasting=True)
+            elif not one.lasting:
+                one.lasting = True
+            else:
+                lasting.append(one)
+        return lasting
 
     def _ask_about(self, connections: list[Connection]) -> None:
         """Let the provider confirm their sessions, beside the looking."""
@@ -126,7 +163,7 @@ class Live:
     def _end(self, connection: Connection) -> None:
         """Ask the app to end, and ask again at the next look if it goes on."""
         # One that is over by itself is left alone: its task may already be at another request.
-        if connection in self._connections and connection.may_end and connection.task is not None:
+        if connection in self._connections.values() and connection.may_end and connection.task is not None:
             connection.cancelled += 1
             connection.task.cancel()
 
@@ -138,12 +175,14 @@ class Live:
                 one.touched = used
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(PATIENCE):
-                        await self._vault.touch(one.name, ends_at=one.ends_at)
+                        await self._vault.touch(one.name, ends_at=one.passed.ends_at)
 
 
-def _forgive(connection: Connection) -> int:
-    """Take our requests to end back. How many are left, which are somebody else's."""
+def _forgive(found: Connection | Visit) -> int | None:
+    """Take our requests to end back. How many are left, of somebody else; `None` when there were none of ours."""
+    if isinstance(found, tuple) or not found.cancelled:
+        return None
     left = 0
-    for _ in range(connection.cancelled):
-        left = connection.task.uncancel() if connection.task else 0
+    for _ in range(found.cancelled):
+        left = found.task.uncancel() if found.task else 0
     return left

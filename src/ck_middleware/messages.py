@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
+
+from ck_middleware.user import User
 
 if TYPE_CHECKING:
     from ck_middleware.session import Found
-    from ck_middleware.user import User
 
 
 class Request(ABC):
@@ -40,6 +41,7 @@ class Request(ABC):
         """The body, or `None` when it is longer than `limit` bytes or does not arrive whole."""
 
 
+@final  # so that `type(outcome) is Response` tells it from a `Pass`, at less than `isinstance` costs
 @dataclass(frozen=True, slots=True)
 class Response:
     """Our own answer. The app is not called."""
@@ -52,10 +54,23 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """On to the app, with this user. `cookies` are to be set on the app's response."""
+    """On to the app. `claims` and `sub` are the person's, and empty for nobody; `cookies` are for the response.
 
-    user: User
+    It is remembered and used for many requests, so nothing in it can be changed, and it holds no user: what one request
+    decodes and an app then changes must not be there for the next.
+    """
+
+    claims: bytes = field(default=b"", repr=False)  # as JSON
+    sub: str = ""
     cookies: tuple[str, ...] = field(default=(), repr=False)
     session: Found | None = None  # of a stored session
     ends_at: float = math.inf  # when the session ends at the latest, in seconds since the epoch
     idle_ends_at: float = math.inf  # when it ends if nobody uses it; told by `Sessions.look`
+
+    @property
+    def user(self) -> User:
+        """A new one each time."""
+        return User(self.claims)
+
+
+NOBODY = Pass()

@@ -12,8 +12,6 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 LONGEST_RETURN = 2048  # characters of an address to return to; it travels in a cookie and in a Location header
-REMEMBERED = 1024  # verdicts, forgotten all at once when there are more
-LONGEST_REMEMBERED = 512  # characters of a path and its raw form; an app has few that are longer, an attacker has many
 
 # Flask, Falcon and Quart route `//api` as `/api`; Bottle drops what is not UTF-8 (servers make it U+FFFD); Starlette
 # forgives a final newline, hence fullmatch and `\Z`, never `$`; browsers read `\` as `/`; proxies resolve dot segments.
@@ -50,23 +48,12 @@ class Policy:
         self._public = _Paths.listed(public)
         self._api = _Paths.under(api)
         self._mount = mount.removesuffix("/")
-        self._verdicts: dict[tuple[str, str, bytes | None], Verdict] = {}
 
     def judge(self, path: str, *, root_path: str = "", raw_path: bytes | None = None) -> Verdict:
-        """Judge a decoded path, the mount that may still stand at its head, and the bytes it was decoded from."""
-        asked = path, root_path, raw_path
-        verdict = self._verdicts.get(asked)
-        if verdict is None:
-            verdict = self._judge(path, root_path, raw_path)
-            # Whoever asks for ever new and ever longer paths must not fill the memory.
-            if len(path) + len(raw_path or b"") <= LONGEST_REMEMBERED:
-                if len(self._verdicts) >= REMEMBERED:
-                    self._verdicts.clear()
-                self._verdicts[asked] = verdict
-        return verdict
+        """Judge a decoded path, the mount that may still stand at its head, and the bytes it was decoded from.
 
-    def _judge(self, path: str, root_path: str, raw_path: bytes | None) -> Verdict:
-        """Refuse first, then let public win, then look at every reading."""
+        Refuse first, then let public win, then look at every reading.
+        """
         if not canonical(path):
             return Verdict.REFUSED
         # Sanic and BlackSheep route on the raw path, so it must say what the path says.

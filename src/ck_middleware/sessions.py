@@ -1,7 +1,8 @@
 """This file is who is logged in: how a session is found, started and ended, and the kind that needs no store.
 
-A sealed session is one cookie: two times and the claims, under AES-256-GCM. Nothing is kept on the server. The times
-stand before the claims, so that a request whose app asks nothing of the user decodes nothing of them.
+A sealed session is one cookie: two times and the claims, under AES-256-GCM. Nothing is kept on the server but, for
+speed, what cookies said that were opened lately. The times stand before the claims, so that a request whose app asks
+nothing of the user decodes nothing of them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ck_middleware import cookies
 from ck_middleware.errors import SessionTooLarge
-from ck_middleware.messages import Pass
+from ck_middleware.messages import NOBODY, Pass
+from ck_middleware.recent import Recent
 from ck_middleware.seal import AHEAD, Seal
-from ck_middleware.user import User
+from ck_middleware.user import sub_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 
 TIMES = struct.Struct(">QQ")  # when the person logged in, when they were last seen; seconds since the epoch
 RENEWED_AFTER = 0.1  # of the idle timeout; not on every response
+
+REMEMBERED = 4096  # sessions that were opened lately
+REMEMBERED_OCTETS = 6 << 20  # that they take at most
+BESIDE = 900  # bytes that one takes beside its cookie and its claims
+TAIL = slice(-32, None)  # of a cookie: by it one is looked up. It holds the tag of the seal, which nobody guesses
 
 # Proof of one login, and no business of the app; a token that userinfo happens to carry is no claim either.
 NEVER_KEPT = frozenset({"nonce", "at_hash", "c_hash", "access_token", "refresh_token", "id_token"})
@@ -45,6 +52,12 @@ class Ending:
 
 class Sessions(Protocol):
     """Who is logged in, wherever it is kept."""
+
+    def at_once(self, header: bytes) -> Pass | None:
+        """What `find` would say of this `Cookie` header, or `None` when the store has to be asked for that."""
+
+    async def ask(self, header: bytes) -> Pass:
+        """What `find` would say of this `Cookie` header."""
 
     async def find(self, request: Request) -> Pass:
         """The user, and the cookie that renews their session or clears what is none."""
@@ -77,9 +90,23 @@ class Sessions(Protocol):
 def kept(claims: dict[str, Any], names: Collection[str] | None) -> dict[str, Any]:
     """The claims to keep: those named, or all, and never what proves a login."""
     wanted = None if names is None else ALWAYS_KEPT.union(names)
-    return {
+    found = {
         name: value for name, value in claims.items() if name not in NEVER_KEPT and (wanted is None or name in wanted)
     }
+    # First, where `sub_of` finds it at once.
+    return {"sub": found["sub"], **found} if "sub" in found else found
+
+
+@dataclass(slots=True)
+class Opened:
+    """What a session cookie said, and when it may still be believed, in seconds since the epoch."""
+
+    pair: bytes = field(repr=False)  # name and value, to be compared whole
+    began: int
+    since: float  # a little before it began: clocks differ
+    renewed: float  # from then on the cookie is replaced
+    until: float
+    passed: Pass
 
 
 class SealedSessions:
@@ -93,28 +120,60 @@ class SealedSessions:
         self._keep = config.claims
         self.name = f"{attributes.prefix}ck_session"
         self._name = self.name.encode()
+        self._head = self._name + b"="
+        self._opened: Recent[bytes, Opened] = Recent(entries=REMEMBERED, octets=REMEMBERED_OCTETS)
+        self._seen = self._opened.get
+        self._none = Pass(cookies=(attributes.clear(self.name),))
+
+    def at_once(self, header: bytes) -> Pass:
+        opened = self._seen(header[TAIL])
+        if opened is None or opened.pair != header:  # other cookies stand beside ours, or ours was never seen, or none
+            found = cookies.values(header, self._name)
+            if not found:
+                return NOBODY
+            # Two cookies of our name: one was planted, and nobody can say which. Neither counts.
+            opened = self._open(found[0]) if len(found) == 1 else None
+            if opened is None:
+                return self._none
+        now = time.time()
+        if opened.since <= now < opened.renewed:
+            return opened.passed
+        if not opened.since <= now < opened.until:
+            return self._none
+        return replace(opened.passed, cookies=(self._cookie(opened.began, int(now), opened.passed.claims),))
+
+    def _open(self, value: bytes) -> Opened | None:
+        """What a cookie of ours says, good or too old; `None` for any other value.
+
+        Only what the seal has opened is remembered, so that nobody fills the memory who has not logged in. It is
+        compared whole, by way of its tail: how long that takes tells something only to those who have the tail, and
+        with it the tag, which can be had only with the cookie.
+        """
+        pair = self._head + value
+        opened = self._seen(value[TAIL])
+        if opened is not None and opened.pair == pair:
+            return opened
+        plain = self._seal.open(value, name=self.name)
+        if plain is None:
+            return None
+        began, seen = TIMES.unpack_from(plain)
+        claims, ends_at = plain[TIMES.size :], began + self._lifetime
+        idle_ends_at = seen + self._idle
+        until, renewed = min(ends_at, idle_ends_at), seen + self._idle * RENEWED_AFTER
+        passed = Pass(claims, sub_of(claims), (), None, ends_at, idle_ends_at)
+        opened = Opened(pair, began, began - AHEAD, min(renewed, until), until, passed)
+        self._opened.keep(value[TAIL], opened, octets=BESIDE + len(pair) + len(claims))
+        return opened
+
+    async def ask(self, header: bytes) -> Pass:
+        return self.at_once(header)
 
     async def find(self, request: Request) -> Pass:
-        found = cookies.values(request.cookies, self._name)
-        if not found:
-            return Pass(User())
-        # Two cookies of our name: one was planted, and nobody can say which. Neither counts.
-        plain = self._seal.open(found[0], name=self.name) if len(found) == 1 else None
-        if plain is None:
-            return Pass(User(), (self._attributes.clear(self.name),))
-        began, seen = TIMES.unpack_from(plain)
-        now = time.time()
-        if began > now + AHEAD or now >= began + self._lifetime or now >= seen + self._idle:
-            return Pass(User(), (self._attributes.clear(self.name),))
-        user, ends_at = User(plain[TIMES.size :]), began + self._lifetime
-        if now < seen + self._idle * RENEWED_AFTER:
-            return Pass(user, ends_at=ends_at, idle_ends_at=seen + self._idle)
-        renewal = self._cookie(began, int(now), plain[TIMES.size :])
-        return Pass(user, (renewal,), ends_at=ends_at, idle_ends_at=seen + self._idle)
+        return self.at_once(request.cookies)
 
     async def look(self, request: Request) -> Pass:
-        found = await self.find(request)
-        return replace(found, cookies=()) if found.user.is_authenticated else found
+        found = self.at_once(request.cookies)
+        return replace(found, cookies=()) if found.claims else found
 
     def carried(self, request: Request) -> bool:
         return bool(cookies.values(request.cookies, self._name))

@@ -97,9 +97,9 @@ class Site:
     def return_to(self, request: Request) -> str:
         """The page to come back to after a login that this request turns out to need.
 
-        That is the page itself when a browser asked for one, or htmx in its place, for a link with `hx-boost`. A script's
-        request and a form's post come from a page, and that one is meant: an answer in JSON is no place to land, and a
-        post cannot be repeated.
+        That is the page itself when a browser asked for one, or htmx in its place, for a link with `hx-boost`. A
+        script's request and a form's post come from a page, and that one is meant: an answer in JSON is no place to
+        land, and a post cannot be repeated.
         """
         came_from = self._own_page(request.header("hx-current-url") or request.header("referer"), request)
         asks_for_a_page = is_navigation(request) or bool(request.header("hx-boosted"))

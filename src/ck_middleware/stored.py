@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ck_middleware import cookies, vault
 from ck_middleware.id_token import OLDEST
-from ck_middleware.messages import Pass
+from ck_middleware.messages import NOBODY, Pass
+from ck_middleware.recent import Recent
 from ck_middleware.seal import AHEAD, Signature
 from ck_middleware.session import Found
-from ck_middleware.sessions import RENEWED_AFTER, Ending, encode, kept
+from ck_middleware.sessions import BESIDE, REMEMBERED, REMEMBERED_OCTETS, RENEWED_AFTER, TAIL, Ending, encode, kept
 from ck_middleware.tokens import Tokens
-from ck_middleware.user import User
+from ck_middleware.user import sub_of
 
 if TYPE_CHECKING:
     from ck_middleware.config import AuthConfig
@@ -22,9 +23,21 @@ if TYPE_CHECKING:
     from ck_middleware.messages import Request
     from ck_middleware.tokens import Login
     from ck_middleware.upkeep import Upkeep
-    from ck_middleware.vault import Vault
+    from ck_middleware.vault import Record, Vault
 
 LONGEST = 256  # characters of a signed id; a longer value is none, and costs nothing
+
+
+@dataclass(slots=True)
+class Signed:
+    """What a session cookie said that we signed. Whether there still is such a session only the store knows."""
+
+    pair: bytes = field(repr=False)  # name and value, to be compared whole
+    id: str = field(repr=False)
+    name: str  # what the store calls the session
+    since: float  # seconds since the epoch, a little before it was signed: clocks differ
+    renewed: float  # from then on the cookie is replaced
+    until: float
 
 
 class StoredSessions:
@@ -43,34 +56,66 @@ class StoredSessions:
         self._holds_tokens = config.keep_tokens or config.recheck is not None  # a re-check needs something to ask with
         self.name = f"{attributes.prefix}ck_session"
         self._name = self.name.encode()
+        self._none = Pass(cookies=(attributes.clear(self.name),))
+        self._head = self._name + b"="
+        self._verified: Recent[bytes, Signed] = Recent(entries=REMEMBERED, octets=REMEMBERED_OCTETS)
+        self._seen = self._verified.get
+        # Records that were opened lately, and what they came to. The store is asked all the same, at every request:
+        # one that it no longer has is over, and one that it has in another state is opened anew.
+        self._passed: Recent[str, tuple[Record, Pass]] = Recent(entries=REMEMBERED, octets=REMEMBERED_OCTETS)
+
+    def at_once(self, header: bytes) -> Pass | None:  # noqa: ARG002  # only the store knows
+        return None
 
     async def find(self, request: Request) -> Pass:
         """The user, and the cookie that renews their session or clears what is none. Raises `StoreUnavailable`."""
-        signed, found = await self._found(request)
-        if signed is None or found.session is None or time.time() < signed[1] + self._idle * RENEWED_AFTER:
-            return found
-        await self._vault.touch(found.session.name, ends_at=found.ends_at)
-        return replace(found, cookies=(self._cookie(signed[0], found.ends_at),))
+        return await self.ask(request.cookies)
+
+    async def ask(self, header: bytes) -> Pass:
+        signed, now = self._seen(header[TAIL]), time.time()
+        if signed is None or signed.pair != header:  # as with sealed sessions
+            found = cookies.values(header, self._name)
+            if not found:
+                return NOBODY
+            signed = self._read(found)
+        if signed is None or not signed.since <= now < signed.until:
+            return self._none
+        passed = await self._stored(signed)
+        if passed is None:
+            return self._none
+        if now < signed.renewed:
+            return passed
+        await self._vault.touch(signed.name, ends_at=passed.ends_at)
+        return replace(passed, cookies=(self._cookie(signed.id, passed.ends_at),))
 
     async def look(self, request: Request) -> Pass:
         """The same, without a renewal. Raises `StoreUnavailable`."""
-        signed, found = await self._found(request)
-        return replace(found, idle_ends_at=signed[1] + self._idle) if signed else found
+        signed = self._read(cookies.values(request.cookies, self._name))
+        passed = await self._stored(signed) if signed else None
+        if signed is None or passed is None:
+            return self._none if self.carried(request) else NOBODY
+        return replace(passed, idle_ends_at=signed.until)
 
-    async def _found(self, request: Request) -> tuple[tuple[str, int] | None, Pass]:
-        """What the cookie says, if its session stands, and whose it is."""
-        if not self.carried(request):
-            return None, Pass(User())
-        signed = self._read(request)
-        record = await self._vault.load(vault.name_of(signed[0])) if signed else None
-        record = await self._upkeep.confirmed(record) if record else None
-        if signed is None or record is None:
-            return None, Pass(User(), (self._attributes.clear(self.name),))
+    async def _stored(self, signed: Signed) -> Pass | None:
+        """Whose session it is, if the store still has it."""
+        before = self._passed.get(signed.name)
+        record = await self._vault.load(signed.name, before[0] if before else None)
+        if self._rechecks and record is not None:
+            record = await self._upkeep.confirmed(record)
+        if record is None:
+            self._passed.forget(signed.name)
+            return None
+        return before[1] if before and before[0] is record else self._pass(record)
+
+    def _pass(self, record: Record) -> Pass:
         token = partial(self._upkeep.access_token, record) if self._keeps_tokens else None
-        ends_at = self._vault.ends_at(record)
         stands = partial(self._stands, record.name) if self._rechecks else None
+        ends_at = self._vault.ends_at(record)
         session = Found(vault.public_id(record), record.name, record.claims, ends_at, token, stands)
-        return signed, Pass(User(record.claims), (), session, ends_at)
+        passed = Pass(record.claims, sub_of(record.claims), (), session, ends_at)
+        octets = BESIDE + len(record.claims) + len(record.tokens) + len(record.sealed)
+        self._passed.keep(record.name, (record, passed), octets=octets)
+        return passed
 
     def carried(self, request: Request) -> bool:
         return bool(cookies.values(request.cookies, self._name))
@@ -87,8 +132,8 @@ class StoredSessions:
 
     async def end(self, request: Request) -> Ending:
         """End the session of this browser. Raises `StoreUnavailable`, and then it has not ended."""
-        signed = self._read(request)
-        record = await self._vault.load(vault.name_of(signed[0])) if signed else None
+        signed = self._read(cookies.values(request.cookies, self._name))
+        record = await self._vault.load(signed.name) if signed else None
         if record is not None:
             await self._vault.end(record.name)
         tokens = Tokens.decoded(record.tokens) if record else None
@@ -99,8 +144,8 @@ class StoredSessions:
         return await self._vault.end_all(owner)
 
     async def end_others(self, owner: str, request: Request) -> list[bytes]:
-        signed = self._read(request)
-        return await self._vault.end_all(owner, but=vault.name_of(signed[0]) if signed else None)
+        signed = self._read(cookies.values(request.cookies, self._name))
+        return await self._vault.end_all(owner, but=signed.name if signed else None)
 
     async def first(self, thing: str) -> bool:
         return await self._vault.once(thing, seconds=self._once)
@@ -112,13 +157,25 @@ class StoredSessions:
         record = await self._vault.load(name)
         return record is not None and await self._upkeep.confirmed(record) is not None
 
-    def _read(self, request: Request) -> tuple[str, int] | None:
-        """The id in the cookie, and when it was signed. One that we did not sign never reaches the store."""
-        found = cookies.values(request.cookies, self._name)
+    def _read(self, found: list[bytes]) -> Signed | None:
+        """What the one cookie says, if we signed it, and lately. One that we did not sign never reaches the store."""
         if len(found) != 1 or len(found[0]) > LONGEST:
             return None
-        signed = self._signature.verify_dated(found[0].decode("latin-1"))
-        return signed if signed and -AHEAD <= time.time() - signed[1] < self._idle else None
+        value, pair = found[0], self._head + found[0]
+        signed = self._seen(value[TAIL])
+        if signed is None or signed.pair != pair:
+            signed = self._verify(value, pair)
+        return signed if signed and signed.since <= time.time() < signed.until else None
+
+    def _verify(self, value: bytes, pair: bytes) -> Signed | None:
+        dated = self._signature.verify_dated(value.decode("latin-1"))
+        if dated is None:
+            return None
+        session_id, at = dated
+        times = at - AHEAD, at + self._idle * RENEWED_AFTER, at + self._idle
+        signed = Signed(pair, session_id, vault.name_of(session_id), *times)
+        self._verified.keep(value[TAIL], signed, octets=BESIDE + len(pair))
+        return signed
 
     def _cookie(self, session_id: str, ends_at: float) -> str:
         rest = min(self._idle, ends_at - time.time())

@@ -67,16 +67,24 @@ class Vault:
         self._lifetime = config.session_lifetime
         self._idle = config.idle_timeout
 
-    async def load(self, name: str) -> Record | None:
-        """The session of this name, if it is there, ours, and not over. Raises `StoreUnavailable`, as all here do."""
+    async def load(self, name: str, known: Record | None = None) -> Record | None:
+        """The session of this name, if it is there, ours, and not over. Raises `StoreUnavailable`, as all here do.
+
+        `known` is how it was found before, and need not be opened again while the store has exactly that.
+        """
         sealed = await self._store.get(name)
-        plain = None if sealed is None else self._seal.open_bytes(sealed, name=name)
-        if sealed is None or plain is None or len(plain) < TIMES.size:
+        if sealed is None:
+            return None
+        record = known if known is not None and known.sealed == sealed else self._opened(name, sealed)
+        return record if record is not None and record.began + self._lifetime > time.time() else None
+
+    def _opened(self, name: str, sealed: bytes) -> Record | None:
+        plain = self._seal.open_bytes(sealed, name=name)
+        if plain is None or len(plain) < TIMES.size:
             return None
         began, confirmed, not_before, length = TIMES.unpack_from(plain)
         claims, tokens = plain[TIMES.size : TIMES.size + length], plain[TIMES.size + length :]
-        record = Record(name, began, confirmed, not_before, claims, tokens, sealed)
-        return record if self.ends_at(record) > time.time() else None
+        return Record(name, began, confirmed, not_before, claims, tokens, sealed)
 
     def ends_at(self, record: Record) -> float:
         """When the session ends, used or not, in seconds since the epoch."""

@@ -10,11 +10,11 @@ from ck_middleware.blocking import BlockingHttp, BlockingRuntime
 from ck_middleware.errors import ConfigError
 from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
 from ck_middleware.headers import with_cookies
-from ck_middleware.messages import Pass, Request, Response
+from ck_middleware.messages import Request, Response
 from ck_middleware.ports import step
 from ck_middleware.session import KEY as SESSION
 from ck_middleware.session import BlockingSession
-from ck_middleware.user import KEY
+from ck_middleware.user import KEY, Anonymous, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ck_middleware.admin import SessionInfo
     from ck_middleware.config import AuthConfig, Settings
+    from ck_middleware.messages import Pass
 
 AUTH_TYPE = "OpenIDConnect"
 REASONS = {
@@ -50,22 +51,30 @@ class WSGIAuthMiddleware:
         self.app = app
         self.config = config = configured(config, settings)
         self._gate = Gate(config, BlockingHttp(config.timeout), BlockingRuntime())
+        self._asks = self._gate.vault is not None  # a store, at every request
         warn_of_invisible_mount(config, "Django's FORCE_SCRIPT_NAME", _forced_script_name(app))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = WSGIRequest(environ)
-        outcome = self._admit(request)
-        if isinstance(outcome, Response):
+        try:
+            outcome = self._at_once(environ) or step(self._gate.admit(WSGIRequest(environ)))
+        except Exception as exc:  # noqa: BLE001  # whatever it is, nobody comes in because of it
+            outcome = failed(WSGIRequest(environ), exc)
+        if type(outcome) is Response:
             return _answer(outcome, environ, start_response)
-        user = outcome.user
-        environ[KEY] = user
         environ[SESSION] = BlockingSession(outcome.session) if outcome.session else None
         # Only we have verified anybody: what a header or an earlier layer says of the user is gone.
-        for name in ("HTTP_REMOTE_USER", "REMOTE_USER", "AUTH_TYPE"):
-            environ.pop(name, None)
-        if user.is_authenticated:
-            environ["REMOTE_USER"] = user.sub
+        if "HTTP_REMOTE_USER" in environ:
+            del environ["HTTP_REMOTE_USER"]
+        if "REMOTE_USER" in environ:
+            del environ["REMOTE_USER"]
+        if "AUTH_TYPE" in environ:
+            del environ["AUTH_TYPE"]
+        if outcome.claims:
+            environ[KEY] = User(outcome.claims)
+            environ["REMOTE_USER"] = outcome.sub
             environ["AUTH_TYPE"] = AUTH_TYPE
+        else:
+            environ[KEY] = Anonymous()
         if outcome.cookies:
             start_response = _setting(outcome.cookies, start_response)
         return self.app(environ, start_response)
@@ -78,11 +87,19 @@ class WSGIAuthMiddleware:
         """End the stored sessions of a person, or of the provider's session `sid`, on every machine. How many."""
         return step(self._gate.admin.end_sessions(sub=sub, sid=sid))
 
-    def _admit(self, request: WSGIRequest) -> Pass | Response:
-        try:
-            return step(self._gate.admit(request))
-        except Exception as exc:  # noqa: BLE001  # whatever it is, nobody comes in because of it
-            return failed(request, exc)
+    def _at_once(self, environ: WSGIEnvironment) -> Pass | Response | None:
+        path, mount = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
+        # Others have to be decoded first, and handshakes looked at more closely.
+        if not path.isascii() or not mount.isascii() or "HTTP_UPGRADE" in environ:
+            return None
+        asked, carried = environ.get("QUERY_STRING"), environ.get("HTTP_COOKIE")
+        query, cookies = _octets(asked) if asked else b"", _octets(carried) if carried else b""
+        if not self._asks or not cookies:
+            return self._gate.at_once(path, None, mount, query, cookies)
+        found = step(self._gate.ask(path, None, mount, query, cookies))
+        if found is None or found.claims:
+            return found
+        return step(self._gate.admit(WSGIRequest(environ), found))
 
 
 class WSGIRequest(Request):
@@ -99,8 +116,8 @@ class WSGIRequest(Request):
         self.raw_path = None
         self.root_path = ""
         self.mount = _decoded(environ.get("SCRIPT_NAME", "")).removesuffix("/")
-        self.query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-        self.cookies = environ.get("HTTP_COOKIE", "").encode("latin-1", "replace")
+        self.query = _octets(environ.get("QUERY_STRING", ""))
+        self.cookies = _octets(environ.get("HTTP_COOKIE", ""))
 
     def header(self, name: str) -> str:
         value: str = self._environ.get("HTTP_" + name.upper().replace("-", "_"), "")
@@ -118,6 +135,10 @@ class WSGIRequest(Request):
         except OSError:  # how some servers say that the client has gone
             return None
         return body if len(body) == length else None
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("latin-1", "replace")
 
 
 def _decoded(text: str) -> str:

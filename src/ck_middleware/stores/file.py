@@ -117,9 +117,16 @@ class Files:
                 self._reader = _connection(self._path)
 
     def read(self, query: str, values: Sequence[object]) -> list[Row]:
-        with _told(), _held(self._reading):
+        # For every request with a session, so it is spelled out: context managers made of generators are dear.
+        if not self._reading.acquire(timeout=LONGEST_HOLD):
+            raise Again
+        try:
             # All rows at once: a cursor that is not at its end would hold a snapshot, and the log could not shrink.
             return self._usable(self._reader).execute(query, values).fetchall()
+        except (sqlite3.Error, OSError) as exc:
+            raise _fault(exc) from exc
+        finally:
+            self._reading.release()
 
     def write(self, work: Work[T]) -> T:
         """What `work` gives, once its changes are on the disk; all of them, or none."""
@@ -260,15 +267,17 @@ def _version(connection: sqlite3.Connection) -> int:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """What went wrong, as a `Fault`."""
     try:
         yield
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, OSError) as exc:
+        raise _fault(exc) from exc
+
+
+def _fault(exc: sqlite3.Error | OSError) -> Fault:
+    """What went wrong."""
+    if isinstance(exc, sqlite3.Error):
         code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # what is above says more than is needed
-        raise (Again() if code in BUSY else Fault(KINDS.get(code, "other"))) from exc
-    except BlockingIOError as exc:
-        raise Again from exc
-    except PermissionError as exc:
-        raise Fault("read-only") from exc
-    except OSError as exc:
-        raise Fault("unopened") from exc
+        return Again() if code in BUSY else Fault(KINDS.get(code, "other"))
+    if isinstance(exc, BlockingIOError):
+        return Again()
+    return Fault("read-only" if isinstance(exc, PermissionError) else "unopened")

@@ -96,7 +96,10 @@ class OwnBlocking:
         self._complaints = Complaints()
 
     async def get(self, key: str) -> bytes | None:
-        return self._ask(lambda: _as_value(self._store.get(key)))
+        try:
+            return _as_value(self._store.get(key))
+        except Exception as exc:
+            raise _unavailable(self._complaints, self._store, exc) from exc
 
     async def put(self, key: str, value: bytes, *, ttl: float, owners: Sequence[str] = ()) -> None:
         self._ask(lambda: self._store.put(key, value, ttl=ttl, owners=owners))
@@ -137,7 +140,10 @@ class OwnAsync:
         self._complaints = Complaints()
 
     async def get(self, key: str) -> bytes | None:
-        return await self._ask(lambda: self._store.get(key), _as_value)
+        try:
+            return _as_value(await self._store.get(key))
+        except Exception as exc:
+            raise _unavailable(self._complaints, self._store, exc) from exc
 
     async def put(self, key: str, value: bytes, *, ttl: float, owners: Sequence[str] = ()) -> None:
         await self._ask(lambda: self._store.put(key, value, ttl=ttl, owners=owners), _as_done)
@@ -184,6 +190,8 @@ def _as_done(answer: None) -> None:
 
 
 def _as_value(answer: bytes | None) -> bytes | None:
+    if type(answer) is bytes:  # what most are, told at a glance
+        return answer
     if not isinstance(_at_once(answer), bytes | None):
         raise TypeError("the store answered with something other than bytes or None")
     return answer

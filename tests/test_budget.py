@@ -1,0 +1,160 @@
+"""What a request may cost, counted in calls of functions: the same every time, whatever else the machine does.
+
+A bound is about half as much again as what was counted when it was written. Who exceeds one has put work into the way
+of every request; `python benchmarks/hot.py` says how much.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from ck_middleware import ASGIAuthMiddleware, AuthConfig, WSGIAuthMiddleware
+from ck_middleware.ports import step
+from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
+from ck_middleware.tokens import Login, Tokens
+from ck_middleware.wsgi import WSGIRequest
+from support.faces import Configure
+
+Ask = Callable[[], None]
+
+PLAIN = {"protect": ["/api", "/dashboard"]}
+MANY = {"protect": [f"/area-{number}/inner" for number in range(10_000)] + ["/api", "/dashboard"]}
+
+
+def _calls(ask: Ask) -> int:
+    """How many functions are called while the same is asked once more."""
+    for _ in range(3):
+        ask()
+    counted = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal counted
+        counted += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        ask()
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+class WSGI:
+    def __init__(self, config: AuthConfig) -> None:
+        self.app = WSGIAuthMiddleware(lambda environ, start_response: [], config)
+        login = Login({"iss": config.issuer, "sub": "ada", "name": "Ada"}, Tokens("-"))
+        nobody = WSGIRequest({"REQUEST_METHOD": "GET"})
+        self.cookie = step(self.app._gate.sessions.start(login, nobody))[0].partition(";")[0]
+
+    def asking(self, path: str, *cookies: str) -> Ask:
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "SCRIPT_NAME": ""}
+        environ |= {"HTTP_COOKIE": "; ".join(cookies)} if cookies else {}
+
+        def ask() -> None:
+            self.app(dict(environ), lambda *_: lambda _: None)
+
+        return ask
+
+
+class ASGI:
+    def __init__(self, config: AuthConfig, runner: asyncio.Runner) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+        self.app = ASGIAuthMiddleware(app, config)
+        self._runner = runner
+        login = Login({"iss": config.issuer, "sub": "ada", "name": "Ada"}, Tokens("-"))
+        nobody = WSGIRequest({"REQUEST_METHOD": "GET"})
+        self.cookie = runner.run(self.app._gate.sessions.start(login, nobody))[0].partition(";")[0]
+
+    def asking(self, path: str, *cookies: str) -> Ask:
+        """Within a task that runs, so that what starting a loop costs is not counted."""
+        headers = [(b"host", b"localhost"), (b"accept", b"*/*")]
+        headers += [(b"cookie", "; ".join(cookies).encode())] if cookies else []
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "root_path": ""}
+        scope |= {"query_string": b"", "headers": headers}
+
+        async def receive() -> Message:
+            return {"type": "http.request"}
+
+        async def send(message: Message) -> None: ...
+
+        async def one() -> None:
+            await self.app(dict(scope), receive, send)
+
+        def ask() -> None:
+            self._runner.run(one())
+
+        return ask
+
+    def floor(self) -> int:
+        async def nothing() -> None: ...
+
+        return _calls(lambda: self._runner.run(nothing()))
+
+
+@pytest.fixture
+def wsgi(configure: Configure) -> Callable[..., WSGI]:
+    return lambda **settings: WSGI(configure(**settings))
+
+
+@pytest.fixture
+def asgi(configure: Configure, runner: asyncio.Runner) -> Callable[..., ASGI]:
+    return lambda **settings: ASGI(configure(**settings), runner)
+
+
+OTHERS = [f"cookie{number}={'v' * 20}" for number in range(60)]
+FORGED = "ck_session=" + "A" * 700
+
+# Who asks, where, with which cookies beside the session, and how many calls that may take on WSGI and on ASGI.
+BUDGETS = {
+    "logged in": ("/api/x", ["mine"], 30, 60),
+    "logged in, among sixty cookies": ("/api/x", [*OTHERS, "mine"], 45, 80),
+    "anybody on a public path": ("/open/x", [], 20, 20),
+    "a stranger who is refused": ("/api/x", [], 270, 290),
+    "a forged cookie": ("/api/x", [FORGED], 340, 350),
+}
+
+
+def _cost(face: WSGI | ASGI, path: str, cookies: list[str]) -> int:
+    floor = face.floor() if isinstance(face, ASGI) else 0
+    return _calls(face.asking(path, *(face.cookie if cookie == "mine" else cookie for cookie in cookies))) - floor
+
+
+@pytest.mark.parametrize("who", BUDGETS)
+def test_a_request_costs_no_more_than_it_did(who: str, wsgi: Callable[..., WSGI], asgi: Callable[..., ASGI]) -> None:
+    path, cookies, most_wsgi, most_asgi = BUDGETS[who]
+    assert 0 < _cost(wsgi(**PLAIN), path, cookies) <= most_wsgi
+    assert 0 < _cost(asgi(**PLAIN), path, cookies) <= most_asgi
+
+
+@pytest.mark.parametrize("who", BUDGETS)
+def test_ten_thousand_prefixes_cost_as_much_as_two(
+    who: str, wsgi: Callable[..., WSGI], asgi: Callable[..., ASGI]
+) -> None:
+    path, cookies, *_ = BUDGETS[who]
+    assert _cost(wsgi(**MANY), path, cookies) == _cost(wsgi(**PLAIN), path, cookies)
+    assert _cost(asgi(**MANY), path, cookies) == _cost(asgi(**PLAIN), path, cookies)
+
+
+def test_a_stored_session_costs_little_more(wsgi: Callable[..., WSGI], asgi: Callable[..., ASGI]) -> None:
+    assert _cost(wsgi(**PLAIN, store=MemoryStore()), "/api/x", ["mine"]) <= 50
+    assert _cost(asgi(**PLAIN, store=AsyncMemoryStore()), "/api/x", ["mine"]) <= 90
+
+
+def test_claims_that_nobody_asks_for_are_not_decoded(
+    wsgi: Callable[..., WSGI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = wsgi(**PLAIN)
+    ask = face.asking("/api/x", face.cookie)
+    ask()
+
+    def decoded(*_: object) -> None:
+        raise AssertionError("somebody decoded the claims")
+
+    monkeypatch.setattr("ck_middleware.user._decode", decoded)
+    ask()
