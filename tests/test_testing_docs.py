@@ -74,27 +74,50 @@ PATIENCE = 110  # seconds for a test run in a process of its own, on a busy mach
 
 def test_the_samples_pass(tmp_path: Path) -> None:
     """All of them together, as the tests of one project."""
-    (tmp_path / "shop_in_django").mkdir()
-    for name, code in (SHOPS | SAMPLES).items():
-        (tmp_path / name).write_text(code, "utf-8")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CONSENTKEYS_", "SESSION_"))}
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)],
-        cwd=tmp_path,
-        env=clean | {"DJANGO_SETTINGS_MODULE": "shop_in_django.settings", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+    run = _run(
+        tmp_path,
+        ["pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)],
+        {"DJANGO_SETTINGS_MODULE": "shop_in_django.settings", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     promised = sum(len(re.findall(r"^ *def test_", code, re.MULTILINE)) for code in SAMPLES.values())
     assert f"{promised} passed" in run.stdout, run.stdout + run.stderr
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+def test_the_sample_for_django_passes_with_djangos_own_runner(tmp_path: Path) -> None:
+    run = _run(tmp_path, ["django", "test", "--settings=settings_of_tests", "--pattern=test_shop_in_django.py"], {})
+    promised = len(re.findall(r"^ *def test_", SAMPLES["test_shop_in_django.py"], re.MULTILINE))
+    assert f"Ran {promised} tests" in run.stderr, run.stdout + run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def _run(home: Path, words: list[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A Python module over all samples and their apps, in an environment that has no settings but these."""
+    (home / "shop_in_django").mkdir()
+    for name, code in (SHOPS | SAMPLES).items():
+        (home / name).write_text(code, "utf-8")
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CONSENTKEYS_", "SESSION_", "DJANGO_"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=home,
+        env=clean | environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 def test_there_is_a_sample_for_each_kind_of_client() -> None:
     shops = {f"test_shop_in_{framework}.py" for framework in ("flask", "fastapi", "django")}
-    assert shops | {"conftest.py", "test_any_app.py", "test_people.py", "test_login.py"} == SAMPLES.keys()
+    assert (
+        shops | {"conftest.py", "settings_of_tests.py", "test_any_app.py", "test_people.py", "test_login.py"}
+        == SAMPLES.keys()
+    )
 
 
 def test_what_the_document_names_is_there() -> None:
