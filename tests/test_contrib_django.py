@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test.client import AsyncClient
 from django.urls import path
@@ -39,8 +39,34 @@ def members(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.user.sub)
 
 
+def as_djangos(request: HttpRequest) -> HttpResponse:
+    """What code asks for that was written for Django's users."""
+    user = request.user
+    words = {"username": user.get_username(), "written": f"{user}", "full": user.get_full_name()}
+    flags = [user.is_anonymous, user.is_active, user.is_staff, user.is_superuser]
+    may = [user.has_perm("shop.buy"), user.has_perms(["shop.buy"]), user.has_perms([]), user.has_module_perms("shop")]
+    return JsonResponse(words | {"pk": user.pk, "id": user.id, "flags": flags, "may": may})
+
+
+@permission_required("shop.buy", raise_exception=True)  # type: ignore[untyped-decorator]
+def buy(request: HttpRequest) -> HttpResponse:
+    raise AssertionError("nobody has this permission")
+
+
+@permission_required("shop.buy", raise_exception=True)  # type: ignore[untyped-decorator]
+async def buy_async(request: HttpRequest) -> HttpResponse:
+    raise AssertionError("nobody has this permission")
+
+
 class Urls:
-    urlpatterns = (path("who", who), path("async/who", who_async), path("protected/members", members))
+    urlpatterns = (
+        path("who", who),
+        path("async/who", who_async),
+        path("as-djangos", as_djangos),
+        path("buy", buy),
+        path("async/buy", buy_async),
+        path("protected/members", members),
+    )
 
 
 @pytest.fixture(params=["django", "django_async"])
@@ -69,6 +95,20 @@ def test_djangos_own_decorator_knows_it(client: Any, get: Callable[[str], Any]) 
     assert get("/protected/members").status_code == 303
     log_in(client, sub="otter")
     assert get("/protected/members").content == b"otter"
+
+
+def test_code_for_djangos_users_finds_what_it_asks_for(client: Any, get: Callable[[str], Any]) -> None:
+    nobody = {"username": "", "written": "", "full": "", "pk": None, "id": None}
+    assert get("/as-djangos").json() == nobody | {"flags": [True, False, False, False], "may": [False] * 4}
+    log_in(client, sub="otter", name="Quiet Otter")
+    somebody = {"username": "otter", "written": "otter", "full": "Quiet Otter", "pk": "otter", "id": "otter"}
+    assert get("/as-djangos").json() == somebody | {"flags": [False, True, False, False], "may": [False] * 4}
+
+
+@pytest.mark.parametrize("target", ["/buy", "/async/buy"])
+def test_nobody_has_a_permission_without_a_table_of_users(client: Any, get: Callable[[str], Any], target: str) -> None:
+    log_in(client)
+    assert get(target).status_code == 403
 
 
 OURS, DJANGOS = (
