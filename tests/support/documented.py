@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from textwrap import dedent
 
+from support.documents import anchor
 from support.examples import EXAMPLES, run_line
 
 MARK = "<!-- From here on written by pytest tests/test_examples.py --write-docs -->\n"
@@ -20,9 +21,14 @@ class Framework:
     changed: str
     note: str = ""
     page: str = ""  # another file of the same example
+    first: str = ""  # what has to be known before the code
 
 
 WRAPPED = "two lines, the import and the one that wraps"
+LAST = (
+    "Call `add_middleware` for ours after all others: it puts each new one around those before, so what is added later "
+    "runs before the guard, for strangers too. `CORSMiddleware` alone may come later, to answer preflights."
+)
 
 FRAMEWORKS = (
     Framework(
@@ -39,7 +45,13 @@ FRAMEWORKS = (
         "`get_user(request)`",
         "two lines of `wsgi.py`",
         "If `request.user` should be that person, name `ck_middleware.contrib.django.UserMiddleware` in "
-        "`MIDDLEWARE`, in place of `AuthenticationMiddleware`. It needs neither a database nor sessions.",
+        "`MIDDLEWARE`, in place of `AuthenticationMiddleware`. It needs neither a database nor sessions. It answers "
+        "what code asks of Django's users too (`get_username()`, `is_active`, `has_perm()`, ...): `pk` is the `sub`, "
+        "nobody is staff, and nobody has a permission.",
+        first="**Which of the three?** If the project uses the admin, permissions, or anything else of "
+        "`django.contrib.auth`, and a new project does, take [Django, with its users](#django-with-its-users), on "
+        "WSGI and on ASGI: without `AuthenticationMiddleware`, `manage.py check` fails there with `admin.E408`. What "
+        "follows here is for a project without them.",
     ),
     Framework(
         "Django, on ASGI",
@@ -47,6 +59,10 @@ FRAMEWORKS = (
         "`get_user(request)`",
         "two lines of `asgi.py`",
         "The rest is as above.",
+        first="`request.user` from Django's table needs a middleware of ours here: Django's own "
+        "`RemoteUserMiddleware` finds nobody on ASGI. Take "
+        "`ck_middleware.contrib.django_auth.RemoteUserMiddleware`; all else is as in "
+        "[Django, with its users](#django-with-its-users).",
     ),
     Framework(
         "Django, with its users",
@@ -67,8 +83,15 @@ FRAMEWORKS = (
         "two lines, the import and `add_middleware`",
         "A route that asks for `CurrentUser` answers strangers 401 also where its path is open, and a WebSocket is "
         "refused. `responses=UNAUTHORIZED`, of a route, a router or the app, puts the 401 into the OpenAPI document.",
+        first=LAST,
     ),
-    Framework("Starlette", "starlette_app.py", "`request.user`", "two lines, the import and one in `middleware`"),
+    Framework(
+        "Starlette",
+        "starlette_app.py",
+        "`request.user`",
+        "two lines, the import and one in `middleware`",
+        f"In the list of `middleware`, it is the first that is outermost. {LAST}",
+    ),
     Framework("Quart", "quart_app.py", "`get_user(request)`, with Quart's `request`", f"{WRAPPED} `app.asgi_app`"),
     Framework(
         "Litestar",
@@ -153,7 +176,8 @@ def _paragraph(text: str) -> str:
 
 def written(text: str) -> str:
     """The text of docs/frameworks.md with what stands below the mark written anew."""
-    return text.partition(MARK)[0] + "\n".join([MARK, *map(_section, FRAMEWORKS)])
+    index = "".join(f"- [{row.title}](#{anchor(row.title)})\n" for row in FRAMEWORKS)
+    return text.partition(MARK)[0] + "\n".join([MARK, index, *map(_section, FRAMEWORKS)])
 
 
 def _section(row: Framework) -> str:
@@ -162,4 +186,7 @@ def _section(row: Framework) -> str:
     code = [f"```{language}\n{shown(file)}```" for file in files]
     links = " and ".join(f"[`{file}`](../examples/{file})" for file in files)
     sentences = f"The user is {row.user}. From an existing app: {row.changed}. {row.note}".rstrip()
-    return "\n\n".join([f"## {row.title}", *code, sentences, f"Whole: {links}, run with `{run_line(row.file)}`.\n"])
+    first = [row.first] if row.first else []
+    return "\n\n".join(
+        [f"## {row.title}", *first, *code, sentences, f"Whole: {links}, run with `{run_line(row.file)}`.\n"]
+    )

@@ -32,10 +32,10 @@ def named_and_not_there(document: Path) -> list[str]:
         if test not in (every_test().get(file.removesuffix("::"), ()) if file else anywhere)
     ]
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if not link.startswith("https:")]
-    anchors = {_anchor(title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    anchors = {anchor(title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
     lost += [link for link in links if not (document.parent / link).exists()]
     return lost + [anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text) if anchor not in anchors]
 
 
-def _anchor(title: str) -> str:
+def anchor(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
