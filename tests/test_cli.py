@@ -81,6 +81,13 @@ def exported(text: str) -> dict[str, str]:
 # What is started
 
 
+def test_the_provider_knows_the_client_that_it_is_told(
+    served: Served, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["provider", "--port", str(port), "--client-id", "ck_mine", "--client-secret", "always the same"]) == 0
+    assert exported(capsys.readouterr().out)["CONSENTKEYS_CLIENT_ID"] == "ck_mine"
+
+
 def test_the_demo_says_where_it_is(served: Served, port: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--port", str(port)]) == 0
     assert served.addresses == [("127.0.0.1", port)]

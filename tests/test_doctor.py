@@ -19,12 +19,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ck_middleware import ASGIAuthMiddleware, AuthConfig
 from ck_middleware.cli import main
+from ck_middleware.dev import Client
 from ck_middleware.doctor import provider as ours
-from support.provider import MisbehavingProvider
+from support.provider import CLIENT_ID, CLIENT_SECRET, MisbehavingProvider
 from support.redis_server import RedisServer
 from support.serving import Server
 
 SECRET = "Zk3v9QxWm2LtR7yHn5BcD8fGj1KpS4Ua"  # of a session, 32 bytes
+
+CREDENTIALS = (CLIENT_ID, CLIENT_SECRET)
 
 Examine = Callable[..., dict[str, dict[str, str]]]
 
@@ -156,7 +159,10 @@ def test_an_app_on_this_machine_needs_no_address(
     assert "localhost" in capsys.readouterr().out
 
 
-def test_a_redirect_uri_with_a_slash_at_its_end_is_looked_at(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redirect_uri_with_a_slash_at_its_end_is_looked_at(
+    examine: Examine, provider: MisbehavingProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.register("http://localhost:8000/auth/callback/")
     monkeypatch.setenv("CONSENTKEYS_REDIRECT_URI", "http://localhost:8000/auth/callback/")
     assert examine(code=0)["redirect_uri"]["also"] == "Token exchange failed"
 
@@ -171,6 +177,15 @@ def test_an_env_file_is_read_and_the_environment_wins(
     (tmp_path / ".env").rename(tmp_path / "other.env")
     assert "SESSION_SECRET" in examine(code=1)["settings"]["what"]
     assert not examine("--env-file", "other.env", code=0)
+
+
+def test_an_env_file_that_nobody_asked_for_is_in_nobodys_way(
+    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("CONSENTKEYS_SCOPE=none\n")
+    assert not examine("--no-env-file", code=0)
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+    assert not examine(code=0)
 
 
 @pytest.mark.parametrize("hidden", [(), ("dotenv",)])
@@ -198,7 +213,7 @@ def test_wrong_credentials_are_told_before_anybody_logs_in(examine: Examine, mon
 
 def test_a_redirect_uri_that_is_not_registered_is_told(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENTKEYS_APP_URL", "http://localhost:8999")
-    assert "http://localhost:8999/auth/callback" in examine(code=0)["redirect_uri"]["what"]
+    assert "http://localhost:8999/auth/callback" in examine(code=1)["redirect_uri"]["what"]
 
 
 @pytest.mark.parametrize("name", ["discovery", "jwks"])
@@ -304,6 +319,14 @@ def test_a_store_that_works_is_fine(
     assert not examine(code=0)
 
 
+def test_a_store_without_its_package_is_a_finding_like_any_other(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ck_middleware.stores.redis.find_spec", lambda _: None)
+    monkeypatch.setenv("CONSENTKEYS_STORE", "redis://127.0.0.1:1/0")
+    assert "ck-middleware[redis]" in examine(code=1)["store"]["fix"]
+
+
 def test_a_file_that_others_may_read_is_looked_at(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("s.db").touch()
     Path("s.db").chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IROTH)
@@ -350,6 +373,16 @@ def running(monkeypatch: pytest.MonkeyPatch, provider: MisbehavingProvider) -> I
 
 def test_an_app_that_sends_what_is_configured_is_fine(examine: Examine, running: Callable[..., str]) -> None:
     assert not examine("--app", running(), code=0)
+
+
+def test_an_app_whose_address_no_setting_says_is_known_by_where_it_is_asked(
+    examine: Examine, running: Callable[..., str], provider: MisbehavingProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = running(base_url=None)
+    monkeypatch.delenv("CONSENTKEYS_APP_URL")
+    assert not examine("--app", address, code=0)
+    provider.clients[str(provider.settings["client_id"])] = Client(*CREDENTIALS, ["http://localhost:1/auth/callback"])
+    assert address in examine("--app", address, code=1)["redirect_uri"]["what"]
 
 
 def test_an_app_with_another_address_is_a_problem(examine: Examine, running: Callable[..., str]) -> None:

@@ -109,6 +109,13 @@ def test_headers_count(capsys: pytest.CaptureFixture[str]) -> None:
     assert told == f"401; {CHALLENGE}; HX-Redirect: /auth/login?next=%2Fx"
 
 
+def test_a_header_that_is_given_is_the_one_that_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    told = _explained(capsys, "GET", "/auth/login", "--header", "Host: app.example")["logged out"]
+    assert told == "400; base_url_missing"
+    posted = ("POST", "/auth/logout", "--header", "Origin: http://localhost:8000", "--header", "Host: localhost:8000")
+    assert _explained(capsys, *posted)["logged in"] == "303; Location: /"
+
+
 def test_a_long_address_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     assert _explained(capsys, "GET", "/" + "x" * 300)["logged out"].endswith("xxx...")
 

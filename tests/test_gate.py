@@ -365,3 +365,19 @@ def test_settings_in_the_place_of_the_configuration_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         ASGIAuthMiddleware(Starlette(), ["/api"])  # type: ignore[arg-type]  # the mistake that is meant
     assert "AuthConfig" in caught.value.problems[0]
+
+
+def test_a_variable_that_looks_misspelt_is_told_at_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in {
+        "CLIENT_ID": "ck_x",
+        "CLIENT_SECRET": "s3cret",
+        "SESION_LIFETIME": "1h",
+        "WALLPAPER": "x",
+    }.items():
+        monkeypatch.setenv(f"CONSENTKEYS_{name}", value)
+    monkeypatch.setenv("SESSION_SECRET", "0123456789abcdef0123456789abcdef")
+    WSGIAuthMiddleware(lambda environ, start_response: [])
+    assert "CONSENTKEYS_SESSION_LIFETIME" in caplog.text
+    assert "WALLPAPER" not in caplog.text

@@ -62,6 +62,7 @@ class Settings(TypedDict, total=False):
     timeout: Duration
 
 
+OURS: Final = ("CONSENTKEYS_", "SESSION_SECRET")  # what names of environment variables of ours begin with
 ROUTES: Final = ("login", "logout", "me", "backchannel-logout")  # below auth_prefix, beside the callback
 
 NEEDS_STORE: Final = (
@@ -102,6 +103,13 @@ def _free(callback_path: str, auth_prefix: str) -> str:
     if callback_path in {f"{auth_prefix}/{route}" for route in ROUTES}:
         refuse(f"is the address of another of our routes; give it a path of its own, such as {auth_prefix}/callback")
     return callback_path
+
+
+def unread(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look as if they were meant for us and are read by nobody, each with the name it looks like."""
+    known = [name for setting in fields(AuthConfig) for name in setting.metadata["environment"]]
+    ours = [name for name in sorted(environ) if name.upper().startswith(OURS) and name not in known]
+    return {name: "".join(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)) for name in ours}
 
 
 def _first(environ: Mapping[str, str], names: Sequence[str]) -> str:

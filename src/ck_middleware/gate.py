@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import traceback
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ck_middleware import pages
 from ck_middleware.admin import Admin
-from ck_middleware.config import AuthConfig
+from ck_middleware.config import AuthConfig, unread
 from ck_middleware.cookies import Attributes
 from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.events import Teller
@@ -203,6 +204,9 @@ def configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
 
 def _configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
     if config is None:
+        for name, near in unread(os.environ).items():
+            if near:
+                event(WARNING, "configuration", f"{name} is set, and not read; did you mean {near}?")
         return AuthConfig.from_env(**settings)
     if not isinstance(config, AuthConfig):
         raise ConfigError([f"config: is of type {type(config).__name__}; give an AuthConfig, and settings as keywords"])

@@ -30,7 +30,11 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when nothing has to be mended, 1 when something has."""
     read = environment.load(options)
-    findings = [note("environment", f"Read {read} too; the environment wins.")] if read else []
+    findings = (
+        [note("environment", f"Read {read} too; the app does so only if something in it loads that file.")]
+        if read
+        else []
+    )
     findings += _examine(options.app)
     (report.as_json if options.json else report.as_text)(findings)
     return FOUND if any(finding.level is Level.PROBLEM for finding in findings) else DONE
@@ -41,7 +45,7 @@ def _examine(address: str | None) -> Iterator[Finding]:
     yield from found
     if config is None:
         return
-    yield from provider.examine(config, BlockingHttp(config.timeout))
+    yield from provider.examine(config, BlockingHttp(config.timeout), address)
     yield from store.examine(config)
     if address:
         yield from app.examine(config, address)

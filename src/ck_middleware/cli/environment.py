@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"settings that the environment does not say; default: {USUAL} here, if there is one",
     )
+    parser.add_argument("--no-env-file", action="store_true", help="the environment alone")
 
 
 def load(options: argparse.Namespace) -> Path | None:
@@ -28,14 +30,20 @@ def load(options: argparse.Namespace) -> Path | None:
     Raises `NotStarted` when a file that was asked for is not there, or cannot be read.
     """
     path = Path(options.env_file or USUAL)
-    if not path.is_file():
+    if options.no_env_file:
+        return None
+    if not path.exists():
         if options.env_file:
             raise NotStarted(f"There is no file {path}; --env-file names the one with the app's settings.")
         return None
     try:
         import dotenv  # noqa: PLC0415  # comes with an extra
     except ImportError as exc:
-        raise NotStarted(f"To read {path}, install: pip install 'ck-middleware[cli]' (or move the file away)") from exc
+        why = f"To read {path}, install: pip install 'ck-middleware[cli]'"
+        if options.env_file:
+            raise NotStarted(why) from exc
+        sys.stderr.write(f"({why})\n")
+        return None
     try:
         found = dotenv.dotenv_values(path)
     except (OSError, UnicodeDecodeError) as exc:

@@ -16,6 +16,7 @@ from ck_middleware.cli import environment
 from ck_middleware.cli.exits import DONE, NotStarted
 from ck_middleware.config import AuthConfig
 from ck_middleware.cookies import Attributes
+from ck_middleware.pages import TEXTS
 from ck_middleware.policy import Policy, Verdict
 from ck_middleware.ports import step
 from ck_middleware.sessions import SealedSessions
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     environment.load(options)
     config = _found(options.app).config if options.app else AuthConfig.from_env()
     config = _with_cookies(config)
-    stranger, person = options.header, [*options.header, ("Cookie", _session(config))]
+    stranger, person = options.header, [*options.header, ("cookie", _session(config))]
     sys.stdout.write(f"{options.method} {options.path}\n")
     sys.stdout.write(f"  rule        {rule(config, unquote(options.path.partition('?')[0]))}\n")
     sys.stdout.write(f"  logged out  {_ask(config, options.method, options.path, stranger)}\n")
@@ -120,17 +121,19 @@ def _ask(config: AuthConfig, method: str, address: str, headers: list[tuple[str,
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": query.encode(),
-        "headers": [(b"host", b"localhost"), *((name.lower().encode(), value.encode()) for name, value in headers)],
+        "headers": [(name.encode(), value.encode()) for name, value in ({"host": "localhost"} | dict(headers)).items()],
     }
     asyncio.run(ASGIAuthMiddleware(app, config)(scope, receive, send))
-    return _described(got[0])
+    return _described(*got)
 
 
-def _described(message: Message) -> str:
+def _described(message: Message, *body: Message) -> str:
     if message["type"] == "app":
         return "on to the app, with the user" if message["user"].is_authenticated else "on to the app, as nobody"
     headers = [f"{TOLD[name]}: {_short(value.decode())}" for name, value in message["headers"] if name in TOLD]
-    return "; ".join([str(message["status"]), *headers])
+    page = b"".join(part.get("body", b"") for part in body).decode()
+    codes = [code for code in TEXTS if code in page]
+    return "; ".join([str(message["status"]), *codes, *headers])
 
 
 def _short(value: str) -> str:
@@ -163,4 +166,4 @@ def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
         raise argparse.ArgumentTypeError(f"{text!r} is no header; write it like 'Accept: application/json'")
-    return name.strip(), value.strip()
+    return name.strip().lower(), value.strip()

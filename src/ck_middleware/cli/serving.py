@@ -49,6 +49,8 @@ def add_to(commands: Commands) -> None:
         help=f"where your app is called back, exactly; may be repeated. Default: {CALLBACK} at localhost and {HERE}, "
         f"ports {', '.join(map(str, APP_PORTS))}",
     )
+    provider.add_argument("--client-id", metavar="ID", help="the same at every start; default: a new one")
+    provider.add_argument("--client-secret", metavar="SECRET", help="the same at every start; default: a new one")
     provider.set_defaults(run=_provider)
 
 
@@ -64,10 +66,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _provider(options: argparse.Namespace) -> int:
     issuer = origin(options.port)
-    client = Client.fresh(tuple(options.redirect_uri or REDIRECT_URIS))
+    client = Client.fresh(tuple(options.redirect_uri or REDIRECT_URIS), options.client_id, options.client_secret)
     words = [
         f"The development provider of ck-middleware is at {issuer} (stop it with Ctrl+C).",
-        "Nobody in it is real; client id and secret hold for this run alone.",
+        "Nobody in it is real; a client id and secret that were not given hold for this run alone.",
         "",
         f"issuer         {issuer}",
         f"client id      {client.client_id}",

@@ -26,9 +26,15 @@ class Client:
     post_logout_redirect_uris: Collection[str] = ()
 
     @classmethod
-    def fresh(cls, redirect_uris: Collection[str]) -> Self:
-        """A client with a random id and secret. From logout people may return to the home page beside each URI."""
-        client_id, client_secret = f"ck_{secrets.token_hex(16)}", secrets.token_urlsafe(32)
+    def fresh(
+        cls, redirect_uris: Collection[str], client_id: str | None = None, client_secret: str | None = None
+    ) -> Self:
+        """A client, with a random id and secret where none is given.
+
+        From logout people may return to the home page beside each URI.
+        """
+        client_id = client_id or f"ck_{secrets.token_hex(16)}"
+        client_secret = client_secret or secrets.token_urlsafe(32)
         return cls(client_id, client_secret, redirect_uris, tuple(dict.fromkeys(map(_home, redirect_uris))))
 
 

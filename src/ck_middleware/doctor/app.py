@@ -37,7 +37,7 @@ def examine(config: AuthConfig, address: str) -> Iterator[Finding]:
                 fix="Start it, and see whether the address and its certificate are right.",
             )
             return
-    yield from _login(config, login)
+    yield from _login(config, login, redirect_uri(config, address))
     yield from _me(config, me)
     if me.status_code == httpx.codes.UNAUTHORIZED and full.status_code != me.status_code:
         yield problem(
@@ -48,7 +48,7 @@ def examine(config: AuthConfig, address: str) -> Iterator[Finding]:
         )
 
 
-def _login(config: AuthConfig, login: httpx.Response) -> Iterator[Finding]:
+def _login(config: AuthConfig, login: httpx.Response, expected: str | None) -> Iterator[Finding]:
     query = parse_qs(urlsplit(login.headers.get("location", "")).query)
     if login.status_code != httpx.codes.SEE_OTHER or "client_id" not in query:
         yield problem(
@@ -58,7 +58,7 @@ def _login(config: AuthConfig, login: httpx.Response) -> Iterator[Finding]:
             fix=f"{NOT_OURS}{config.auth_prefix}. A 400 says that base_url is missing there.",
         )
         return
-    sent, expected = query.get("redirect_uri", [""])[0], redirect_uri(config)
+    sent = query.get("redirect_uri", [""])[0]
     if query["client_id"] != [config.client_id] or sent != expected:
         yield problem(
             "login",

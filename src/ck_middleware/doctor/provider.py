@@ -27,8 +27,8 @@ CREDENTIALS: Final = "CONSENTKEYS_CLIENT_ID, CONSENTKEYS_CLIENT_SECRET"
 SKEW: Final = 5  # seconds that a message may well be under way
 
 
-def examine(config: AuthConfig, http: Http) -> Iterator[Finding]:
-    """Everything that can be asked without anybody logging in."""
+def examine(config: AuthConfig, http: Http, address: str | None = None) -> Iterator[Finding]:
+    """Everything that can be asked without anybody logging in. `address` is where the app is, if no setting says it."""
     try:
         metadata = step(Provider(config, http).metadata())
     except LoginRefused as exc:
@@ -43,7 +43,7 @@ def examine(config: AuthConfig, http: Http) -> Iterator[Finding]:
         yield note("discovery", "All endpoints are set by hand; what the provider says of itself is not read.")
     yield from _keys(config, metadata, http)
     yield from _client(config, metadata, http)
-    yield from _redirect_uri(config, metadata)
+    yield from _redirect_uri(config, metadata, redirect_uri(config, address))
     yield from _clock(config)
 
 
@@ -138,7 +138,9 @@ def _keys(config: AuthConfig, metadata: oidc.Metadata, http: Http) -> Iterator[F
 
 def _client(config: AuthConfig, metadata: oidc.Metadata, http: Http) -> Iterator[Finding]:
     """Whether the client is known, by how a code is refused that nobody issued (RFC 6749, section 5.2)."""
-    begun = transaction.begin(issuer=config.issuer, redirect_uri=redirect_uri(config), return_to="/")
+    begun = transaction.begin(
+        issuer=config.issuer, redirect_uri=redirect_uri(config, None) or "http://localhost/", return_to="/"
+    )
     request = oidc.token_request(metadata, config, begun, "of-nobody-" + secrets.token_urlsafe(16))
     try:
         oidc.read_tokens(step(http.send(request)))
@@ -170,11 +172,11 @@ def _client(config: AuthConfig, metadata: oidc.Metadata, http: Http) -> Iterator
         )
 
 
-def _redirect_uri(config: AuthConfig, metadata: oidc.Metadata) -> Iterator[Finding]:
+def _redirect_uri(config: AuthConfig, metadata: oidc.Metadata, uri: str | None) -> Iterator[Finding]:
     """Whether the redirect URI is registered, as far as an answer to `prompt=none` tells (Core, 3.1.2.6)."""
-    if config.address is None:
+    if uri is None:
         return
-    begun = transaction.begin(issuer=config.issuer, redirect_uri=redirect_uri(config), return_to="/")
+    begun = transaction.begin(issuer=config.issuer, redirect_uri=uri, return_to="/")
     request = httpx.Request("GET", oidc.authorization_url(metadata, config, begun, {"prompt": "none"}))
     try:
         with httpx.Client(timeout=config.timeout) as browser:
@@ -184,7 +186,7 @@ def _redirect_uri(config: AuthConfig, metadata: oidc.Metadata) -> Iterator[Findi
     if response.headers.get("location", "").startswith(begun.redirect_uri):
         yield good("redirect_uri", "The provider knows the redirect URI.")
     elif httpx.codes.is_client_error(response.status_code):
-        yield warning(
+        yield problem(
             "redirect_uri",
             f"The provider answers {response.status_code} to a login with the redirect URI {begun.redirect_uri}",
             why="People who want to log in see its error page.",
@@ -214,8 +216,10 @@ def _clock(config: AuthConfig) -> Iterator[Finding]:
     )
 
 
-def redirect_uri(config: AuthConfig) -> str:
-    return config.redirect_uri or (config.address or "http://localhost:8000") + config.callback_path
+def redirect_uri(config: AuthConfig, address: str | None) -> str | None:
+    """What the app sends: as the settings say, else by where it is, as far as that is known."""
+    place = config.address or address
+    return config.redirect_uri or (place and place.rstrip("/") + config.callback_path)
 
 
 def _texts(value: object) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
-from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from ck_middleware import cookies
-from ck_middleware.config import AuthConfig
+from ck_middleware.config import AuthConfig, unread
 from ck_middleware.cookies import Attributes
 from ck_middleware.doctor.finding import EXCHANGE_FAILED, Finding, good, note, problem, warning
 from ck_middleware.errors import ConfigError
@@ -21,7 +19,6 @@ from ck_middleware.wsgi import WSGIRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-OURS: Final = ("CONSENTKEYS_", "SESSION_SECRET")  # what names of environment variables of ours begin with
 FEWEST_BITS: Final = 128  # of a session secret, by the most generous estimate
 
 # What ConsentKeys says of somebody who has filled in everything.
@@ -56,18 +53,13 @@ def read(environ: Mapping[str, str]) -> tuple[AuthConfig | None, list[Finding]]:
 
 
 def _misspelt(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Variables that look as if they were meant for us, and are read by nobody."""
-    known = [name for setting in fields(AuthConfig) for name in setting.metadata["environment"]]
-    for name in sorted(environ):
-        if not name.upper().startswith(OURS) or name in known:
-            continue
-        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+    for name, near in unread(environ).items():
         what = f"{name} is set, and not read."
-        if not near:
-            yield note("environment", what, fix="Take it out, unless something else in the app reads it.")
+        if near:
+            why = f"It looks like {near}, whose value is then missing."
+            yield warning("environment", what, why=why, fix=f"Call it {near}.")
         else:
-            why = f"It looks like {near[0]}, whose value is then missing."
-            yield warning("environment", what, why=why, fix=f"Call it {near[0]}.")
+            yield note("environment", what, fix="Take it out, unless something else in the app reads it.")
 
 
 def _secret(config: AuthConfig) -> Iterator[Finding]:

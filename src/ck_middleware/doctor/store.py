@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ck_middleware.addresses import is_loopback
 from ck_middleware.blocking import BlockingRuntime
 from ck_middleware.doctor.finding import STATE_MISMATCH, Finding, good, note, problem, warning
-from ck_middleware.errors import StoreUnavailable
+from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.ports import step
 from ck_middleware.stores import open_store
 from ck_middleware.stores.urls import is_sqlite, sqlite_path
@@ -25,11 +25,15 @@ LIFE: Final = 30  # seconds that what is written for a try would live, were it n
 
 
 def examine(config: AuthConfig) -> Iterator[Finding]:
-    """Raises `ConfigError` when the store needs a package that is not installed."""
     if not config.has_store:
         yield good("store", "Sessions are in the cookie; there is no store to ask.")
         return
-    one, another = (open_store(config.store, BlockingRuntime(), timeout=config.timeout) for _ in range(2))
+    try:
+        one, another = (open_store(config.store, BlockingRuntime(), timeout=config.timeout) for _ in range(2))
+    except ConfigError as exc:  # such as a package that is not installed
+        for what, _, fix in (sentence.partition("; ") for sentence in exc.problems):
+            yield problem("store", what + ".", why="The app does not start with it.", fix=fix)
+        return
     key, value = "doctor:" + secrets.token_hex(16), secrets.token_bytes(16)
     try:
         step(one.put(key, value, ttl=LIFE))
