@@ -36,14 +36,16 @@ if TYPE_CHECKING:
 
 STEPS = 10
 SETTLED = 2  # steps after which whatever is bounded has reached its bound
-PEOPLE = 8_192  # whose cookies come in turn: more than are remembered
+# Whose cookies come in turn: more than are remembered. A step is everybody once, so that what is remembered, and
+# forgotten in batches, is as far with its batch at the end of each.
+PEOPLE = 8_192
 KIB = 1024
-MOST_TRACED, MOST_RESIDENT = 64 * KIB, 2 * KIB * KIB  # bytes, over all the steps that are left: noise, and fragments
+MOST_TRACED, MOST_RESIDENT = 64 * KIB, 2 * KIB * KIB  # bytes: noise, and fragments
 
 
 @dataclass
 class Row:
-    """One line of the table: what was done, and the bytes that came in its settled part."""
+    """One line of the table: what was done, and by how many bytes the most of the later steps was above the earlier."""
 
     face: str
     what: str
@@ -67,18 +69,22 @@ class Grown:
         self._face: Any = ASGIFace(config, runner) if name == "asgi" else WSGIFace(config)
         self._drive: Any = ASGIDriver(runner) if name == "asgi" else WSGIDriver()
 
-    def measure(self, what: str, times: int, act: Callable[[], None]) -> Row:
-        """Do this so often, and see what memory it took after the first steps."""
+    def measure(self, what: str, times: int, act: Callable[[], None], *, step: int) -> Row:
+        """Do this so often, or somewhat more, and look at the memory after each step."""
         seen = []
-        for _ in range(STEPS):
-            for _ in range(times // STEPS):
+        for _ in range(max(SETTLED + 2, -(-times // step))):
+            for _ in range(step):
                 act()
                 self._face.seen.clear()
                 self._face.carriers.clear()
             gc.collect()
             seen.append((tracemalloc.get_traced_memory()[0], resident()))
-        (first, first_resident), (last, last_resident) = seen[SETTLED - 1], seen[-1]
-        return Row(self._name, what, times, last - first, last_resident - first_resident, last, last_resident)
+        settled = seen[SETTLED:]
+        early, late = settled[: len(settled) // 2], settled[len(settled) // 2 :]
+        traced, held = (
+            max(one) - max(other) for one, other in zip(zip(*late, strict=True), zip(*early, strict=True), strict=True)
+        )
+        return Row(self._name, what, step * len(seen), traced, held, *seen[-1])
 
     def requests(self) -> Callable[[], None]:
         """Somebody who is logged in asks, each time another of very many."""
@@ -115,9 +121,11 @@ def rows_of(face: str, options: argparse.Namespace) -> list[Row]:
     with asyncio.Runner() as runner:
         grown = Grown(face, runner)
         return [
-            grown.measure("requests", options.requests, grown.requests()),
-            grown.measure("logins", options.logins, grown.log_in),
-            grown.measure("logins that nobody ended", options.abandoned, grown.abandon),
+            grown.measure("requests", options.requests, grown.requests(), step=PEOPLE),
+            grown.measure("logins", options.logins, grown.log_in, step=options.logins // STEPS),
+            grown.measure(
+                "logins that nobody ended", options.abandoned, grown.abandon, step=options.abandoned // STEPS
+            ),
         ]
 
 
