@@ -38,7 +38,7 @@ def small_rsa_key() -> SigningKey:
 
 
 @cache
-def ec_key(number: int = 0) -> ec.EllipticCurvePrivateKey:
+def ec_key(number: int) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -98,7 +98,7 @@ def _es256(signed: bytes) -> bytes:
 
 
 def with_ec_key(jwks: Claims) -> Claims:
-    return {"keys": [*jwks["keys"], _ec_jwk() | {"kid": "ec", "use": "sig", "alg": "ES256"}]}
+    return {"keys": [*jwks["keys"], _ec_jwk(ec_key(0)) | {"kid": "ec", "use": "sig", "alg": "ES256"}]}
 
 
 def without_kid(jwks: Claims) -> Claims:
@@ -113,7 +113,7 @@ def with_decoys(jwks: Claims) -> Claims:
     """Keys of other types and uses around the good ones, some of the same name."""
     kid = jwks["keys"][0]["kid"]
     decoys = [
-        _ec_jwk() | {"kid": kid, "use": "sig"},
+        _ec_jwk(ec_key(0)) | {"kid": kid, "use": "sig"},
         {"kty": "oct", "kid": kid, "k": _base64url(b"a shared secret of thirty-two byte")},
         {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": _base64url(bytes(32))},
         rsa_jwk(rsa_key(98)) | {"kid": kid, "use": "enc"},
@@ -128,12 +128,12 @@ def with_every_kind(jwks: Claims) -> Claims:
     """The key set that the conformance suite publishes: keys of every kind, none of which says its `alg`."""
     others = [
         rsa_jwk(rsa_key(95)),
-        _ec_jwk() | {"kid": "ec", "use": "sig"},
-        _ec_jwk(1) | {"kid": "ec-1", "use": "sig"},
-        dict(ECAlgorithm.to_jwk(secp256k1_key().public_key(), as_dict=True)) | {"kid": "secp256k1", "use": "sig"},
+        _ec_jwk(ec_key(0)) | {"kid": "ec", "use": "sig"},
+        _ec_jwk(ec_key(1)) | {"kid": "ec-1", "use": "sig"},
+        _ec_jwk(secp256k1_key()) | {"kid": "secp256k1", "use": "sig"},
         dict(OKPAlgorithm.to_jwk(ed25519_key().public_key(), as_dict=True)) | {"kid": "ed25519", "use": "sig"},
         rsa_jwk(rsa_key(98)) | {"kid": "encrypts", "use": "enc"},
-        _ec_jwk(2) | {"kid": "encrypts-ec", "use": "enc"},
+        _ec_jwk(ec_key(2)) | {"kid": "encrypts-ec", "use": "enc"},
     ]
     return {"keys": [*without_alg(jwks)["keys"], *others]}
 
@@ -167,8 +167,8 @@ def rsa_jwk(key: SigningKey) -> Claims:
     return {"use": "sig", "kid": key.kid} | RSAAlgorithm.to_jwk(key.private.public_key(), as_dict=True)
 
 
-def _ec_jwk(number: int = 0) -> Claims:
-    return dict(ECAlgorithm.to_jwk(ec_key(number).public_key(), as_dict=True))
+def _ec_jwk(key: ec.EllipticCurvePrivateKey) -> Claims:
+    return dict(ECAlgorithm.to_jwk(key.public_key(), as_dict=True))
 
 
 def _base64url(octets: bytes) -> str:
