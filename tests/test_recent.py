@@ -1,6 +1,9 @@
 """What was worked out lately is remembered within bounds, and never believed of anything else than what it was of."""
 
+import itertools
+import threading
 import tracemalloc
+from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +54,36 @@ def test_one_that_is_larger_than_the_memory_is_no_harm() -> None:
     for number in range(100):
         recent.keep(number, number, octets=1 << 20)
     assert sum(recent.get(number) is not None for number in range(100)) <= BATCHES + 1
+
+
+class _Interrupted(deque[list[int]]):
+    """Whenever one thread has put a batch away, another keeps a few things before that one goes on."""
+
+    def __init__(self, recent: Recent[int, int]) -> None:
+        super().__init__(recent._batches)
+        self._recent = recent
+        self._interrupted = threading.get_ident()
+        self._others = itertools.count(-1, -1)
+
+    def append(self, batch: list[int]) -> None:
+        super().append(batch)
+        if threading.get_ident() == self._interrupted:
+            other = threading.Thread(target=self._keep_a_few)
+            other.start()
+            other.join()
+
+    def _keep_a_few(self) -> None:
+        for _ in range(5):
+            self._recent.keep(next(self._others), 0, octets=1)
+
+
+def test_what_threads_keep_at_the_same_time_is_forgotten_too() -> None:
+    recent: Recent[int, int] = Recent(entries=64, octets=1 << 20)
+    recent._batches = _Interrupted(recent)
+    for number in range(1000):
+        recent.keep(number, number, octets=1)
+        assert recent.get(number) == number
+    assert len(recent._kept) <= 64 + 64 // BATCHES
 
 
 # Opened cookies
