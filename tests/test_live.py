@@ -645,6 +645,28 @@ def test_each_loop_is_looked_after(house: House, clock: Clock, store: object) ->
     abandoned.close()
 
 
+def test_loops_that_take_turns_are_looked_after_once_each(house: House, counting: CountingStore) -> None:
+    app = house.guarded(stream, store=counting)
+    ada = house.person()
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    talks: list[Talk] = []
+
+    async def one_more() -> None:
+        talks.append(Talk(app, ada, kind="http"))
+        await asyncio.sleep(0)
+
+    for _ in range(5):
+        for loop in loops:
+            loop.run_until_complete(one_more())
+    tasks = [len(asyncio.all_tasks(loop)) for loop in loops]
+    for loop in loops:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+    assert tasks == [5 + 1, 5 + 1]
+
+
 def test_a_socket_is_closed_when_the_provider_no_longer_confirms_its_session(
     house: House, clock: Clock, counting: CountingStore, provider: MisbehavingProvider
 ) -> None:

@@ -67,16 +67,15 @@ class Live:
         self._idle = idle
         self._recheck = recheck or math.inf
         self._connections: dict[int, Connection | Visit] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None  # the one in which somebody looks after them
-        self._watch: asyncio.Task[None] | None = None  # a loop itself does not keep its tasks
+        # Who looks after them, in each loop that has some. A loop itself does not keep its tasks.
+        self._watches: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
         self._questions: set[asyncio.Task[None]] = set()
 
     async def run(self, app: Awaitable[None], passed: Pass, connection: Connection | None = None) -> bool:
         """Run the app until it returns, or its session ends; false when the session ended first."""
         loop = asyncio.get_running_loop()
-        # A loop that was closed with its tasks in the middle of something never says that they are done.
-        if self._loop is not loop:
-            self._loop, self._watch = loop, loop.create_task(self._look_after_them(loop))
+        if loop not in self._watches:
+            self._begin_watch(loop)
         begun = connection or (passed, asyncio.current_task(loop), time.time())
         self._connections[id(begun)] = begun
         try:
@@ -91,14 +90,19 @@ class Live:
         # The app may have taken it for its own end, and nobody outside is to see it.
         return _forgive(found) is None
 
+    def _begin_watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A loop that was closed with its tasks in the middle of something never says that they are done.
+        for other in [other for other in [*self._watches] if other.is_closed()]:
+            self._watches.pop(other, None)
+        self._watches[loop] = loop.create_task(self._look_after_them(loop))
+
     async def _look_after_them(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while self._connections:
                 await asyncio.sleep(LOOK)
                 await self._look()
         finally:
-            if self._loop is loop:
-                self._loop = None
+            self._watches.pop(loop, None)
 
     async def _look(self) -> None:
         now = time.time()
