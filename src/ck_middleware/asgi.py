@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -19,12 +19,13 @@ from ck_middleware.headers import with_cookies
 from ck_middleware.live import Connection, Live
 from ck_middleware.looping import LoopHttp, LoopRuntime
 from ck_middleware.messages import Request, Response
+from ck_middleware.pages import HEADERS
 from ck_middleware.session import KEY as SESSION
 from ck_middleware.session import AsyncSession
 from ck_middleware.user import KEY, Anonymous, User
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from starlette.types import Message, Receive, Scope, Send
 
@@ -207,11 +208,10 @@ class ASGIRequest(Request):
 
     def header(self, name: str) -> str:
         if self._headers is None:
-            self._headers = {}
-            for found, value in self._raw:
-                before = self._headers.get(found)
-                self._headers[found] = value if before is None else before + b", " + value
-        return self._headers.get(name.encode("latin-1"), b"").decode("latin-1")
+            self._headers = dict(self._raw)
+            if len(self._headers) < len(self._raw):
+                self._headers = _joined(self._raw)
+        return self._headers.get(_octets(name), b"").decode("latin-1")
 
     async def body(self, limit: int) -> bytes | None:
         body, more = bytearray(), True
@@ -224,6 +224,18 @@ class ASGIRequest(Request):
             if len(body) > limit:
                 return None
         return bytes(body)
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+@cache  # of the few names that we ask for
+def _octets(name: str) -> bytes:
+    return name.encode("latin-1")
 
 
 def _cookies(scope: Scope) -> bytes:
@@ -252,11 +264,21 @@ async def _deny(response: Response, scope: Scope, receive: Receive, send: Send) 
 
 
 async def _send(response: Response, send: Send, kind: str, *, body: bool) -> None:
-    pairs = (*response.headers, ("Content-Length", str(len(response.body))))
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
-    headers += [(b"set-cookie", cookie.encode()) for cookie in response.cookies]
+    pairs, headers = response.headers, list[tuple[bytes, bytes]]()
+    if pairs[: len(COMMON)] == HEADERS:
+        pairs, headers = pairs[len(COMMON) :], [*COMMON]
+    headers += _encoded((*pairs, ("Content-Length", str(len(response.body)))))
+    if response.cookies:
+        headers += [(b"set-cookie", cookie.encode()) for cookie in response.cookies]
     await send({"type": f"{kind}.start", "status": response.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": response.body if body else b""})
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+
+
+COMMON = _encoded(HEADERS)  # of nearly every answer of ours
 
 
 def _setting(cookies: tuple[str, ...], send: Send) -> Send:

@@ -12,6 +12,7 @@ import os
 import secrets
 import traceback
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ck_middleware import pages
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ck_middleware.config import Settings
     from ck_middleware.ports import Http, Runtime
 
+REFUSED, OPEN, PAGE, API = Verdict  # before Python 3.12 it is dear to name a member of an enumeration
 UNKNOWN = Pass()  # whose request it is, the store could not say
 
 # A scheme of our own, so that no browser opens its password box; no `error`, since nothing was presented
@@ -46,6 +48,7 @@ UNKNOWN = Pass()  # whose request it is, the store could not say
 CHALLENGE = ("WWW-Authenticate", 'OpenIDConnect realm="login"')
 
 REMEMBERED = 1024  # places
+ANSWERS = 256  # to those who are turned away, each with an address of LONGEST_RETURN at most
 LONGEST_REMEMBERED = 512  # characters of what one is told by; an app has few that are longer, a stranger has many
 
 
@@ -66,8 +69,7 @@ class Place:
     is_open: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # Asked at every request, and a member of an enumeration is dear to name.
-        self.is_open = self.verdict is Verdict.OPEN and not self.is_ours
+        self.is_open = self.verdict is OPEN and not self.is_ours
 
 
 class Gate:
@@ -128,7 +130,7 @@ class Gate:
     async def admit(self, request: Request, found: Pass | None = None) -> Pass | Response:
         """Never raises for anything that a stranger or the provider can send. `found` is what `ask` gave."""
         place = self._place(request)
-        if place.verdict is Verdict.REFUSED:
+        if place.verdict is REFUSED:
             return pages.notice(400, "path_refused", person=is_navigation(request))
         try:
             if place.is_ours:
@@ -142,7 +144,7 @@ class Gate:
             return self._store_down(request, place)
         if request.is_websocket:
             found = self._handshake(request, found)
-        if place.verdict is Verdict.OPEN or found.claims:
+        if place.verdict is OPEN or found.claims:
             return found
         return self._turn_away(request, place.verdict, found.cookies)
 
@@ -152,8 +154,8 @@ class Gate:
         if known is not None and (known.path, known.root_path, known.raw_path, known.mount) == asked:
             return known
         verdict = self._policy.judge(request.path, root_path=request.root_path, raw_path=request.raw_path)
-        if verdict is Verdict.REFUSED or not _is_mount(request.mount):
-            return Place(*asked, Verdict.REFUSED, "", is_ours=False)
+        if verdict is REFUSED or not _is_mount(request.mount):
+            return Place(*asked, REFUSED, "", is_ours=False)
         inside = self._site.path(request)
         place = Place(*asked, verdict, inside, self._routes.owns(inside))
         # Whoever asks for ever new and ever longer paths must not fill the memory.
@@ -163,9 +165,9 @@ class Gate:
 
     def _store_down(self, request: Request, place: Place) -> Pass | Response:
         # Nobody knows who is logged in: the app must not be opened to strangers, nor people be sent to log in anew.
-        if place.verdict is Verdict.OPEN and not place.is_ours:
+        if place.verdict is OPEN and not place.is_ours:
             return NOBODY
-        person = is_navigation(request) and place.verdict is not Verdict.API
+        person = is_navigation(request) and place.verdict is not API
         return pages.notice(503, "store_unavailable", person=person, headers=(("Retry-After", "5"),))
 
     def _handshake(self, request: Request, found: Pass) -> Pass:
@@ -177,13 +179,24 @@ class Gate:
         return replace(found, cookies=())  # a handshake renews nothing: not every server can set a cookie on it
 
     def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:
-        login_url = self._site.login_url(request, self._site.return_to(request))
+        person = is_navigation(request)
+        login_url = self._site.login_url(request, self._site.return_to(request, person=person))
         preflight = request.method.upper() == "OPTIONS"  # carries no cookie and follows no redirect (Fetch, 3.3)
-        if verdict is Verdict.PAGE and is_navigation(request) and not preflight and not request.is_websocket:
-            return pages.redirect(login_url, cookies=cookies)
-        headers = (CHALLENGE, ("HX-Redirect", login_url)) if request.header("hx-request") else (CHALLENGE,)
-        members = {"error": "Authentication required", "login_url": login_url}
-        return pages.data(401, members, headers=headers, cookies=cookies)
+        if verdict is PAGE and person and not preflight and not request.is_websocket:
+            answer = _to_login(login_url)
+        else:
+            answer = _unauthorized(login_url, htmx=bool(request.header("hx-request")))
+        return replace(answer, cookies=cookies) if cookies else answer
+
+
+# Who is turned away is so at few addresses, and an answer is made of nothing else.
+_to_login = lru_cache(maxsize=ANSWERS)(pages.redirect)
+
+
+@lru_cache(maxsize=ANSWERS)
+def _unauthorized(login_url: str, *, htmx: bool) -> Response:
+    headers = (CHALLENGE, ("HX-Redirect", login_url)) if htmx else (CHALLENGE,)
+    return pages.data(401, {"error": "Authentication required", "login_url": login_url}, headers=headers)
 
 
 def _is_mount(mount: str) -> bool:

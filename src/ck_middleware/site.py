@@ -6,18 +6,20 @@ Addresses come from the settings. Only without `base_url`, on this machine itsel
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
 from ck_middleware.addresses import split
 from ck_middleware.errors import Fault, HostUnknown
-from ck_middleware.policy import local_path, return_path
+from ck_middleware.policy import LONGEST_RETURN, local_path, return_path
 
 if TYPE_CHECKING:
     from ck_middleware.config import AuthConfig
     from ck_middleware.messages import Request
 
 LOOPBACK = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
+REMEMBERED = 256  # addresses, each of LONGEST_RETURN at most
 QUERY_SAFE = "%/?:@!$&'()*+,;=-._~[]"  # what may stand in a query as it is; the rest is quoted
 
 
@@ -35,7 +37,7 @@ class Site:
 
     def mount(self, request: Request) -> str:
         """What stands before the app's own paths in its public address, quoted."""
-        return self._mount or quote(request.mount)
+        return self._mount or (quote(request.mount) if request.mount else "")
 
     def path(self, request: Request) -> str:
         """The path inside the app, whether or not the server left the mount in it."""
@@ -73,7 +75,7 @@ class Site:
 
     def login_url(self, request: Request, return_to: str) -> str:
         """Where to log in, and come back to `return_to`: a path on this origin."""
-        return f"{self.mount(request)}{self._login_path}?{urlencode({'next': return_to})}"
+        return f"{self.mount(request)}{self._login_path}?{_next(return_to)}"
 
     def after_login(self, request: Request) -> str:
         return self.mount(request) + self._after_login
@@ -94,22 +96,22 @@ class Site:
             return ""
         return (parts.path or "/") + parts.query + mark + fragment
 
-    def return_to(self, request: Request) -> str:
+    def return_to(self, request: Request, *, person: bool) -> str:
         """The page to come back to after a login that this request turns out to need.
 
-        That is the page itself when a browser asked for one, or htmx in its place, for a link with `hx-boost`. A
+        That is the page itself when a person asked for one, or htmx in its place, for a link with `hx-boost`. A
         script's request and a form's post come from a page, and that one is meant: an answer in JSON is no place to
         land, and a post cannot be repeated.
         """
-        came_from = self._own_page(request.header("hx-current-url") or request.header("referer"), request)
-        asks_for_a_page = is_navigation(request) or bool(request.header("hx-boosted"))
-        if came_from and (request.method not in {"GET", "HEAD"} or not asks_for_a_page):
-            return came_from
-        if request.method in {"GET", "HEAD"}:
-            own = self.mount(request) + quote(self.path(request))
-            query = quote(request.query.decode("latin-1"), safe=QUERY_SAFE)
-            return return_path(f"{own}?{query}" if query else own) or self.after_login(request)
-        return self.after_login(request)
+        reads = request.method in {"GET", "HEAD"}
+        asks_for_a_page = reads and (person or bool(request.header("hx-boosted")))
+        came_from = request.header("hx-current-url") or request.header("referer")
+        if came_from and not asks_for_a_page and (page := self._own_page(came_from, request)):
+            return page
+        path, query = self.path(request), request.query
+        if not reads or len(path) + len(query) > LONGEST_RETURN:
+            return self.after_login(request)
+        return _here(self.mount(request), path, query) or self.after_login(request)
 
     def _own_page(self, url: str, request: Request) -> str | None:
         """The path and query of a page of ours, or `None`."""
@@ -129,6 +131,19 @@ class Site:
                 "at localhost, 127.0.0.1 and [::1]: set it to the app's public address, such as https://app.example"
             )
         return f"http://{host}"
+
+
+# Whoever must log in is sent away from few addresses, and quoting one takes longer than all the rest of that.
+@lru_cache(maxsize=REMEMBERED)
+def _here(mount: str, path: str, query: bytes) -> str | None:
+    """The address of a page, with its query, as a path to return to; `None` when it cannot be one."""
+    quoted = quote(query.decode("latin-1"), safe=QUERY_SAFE)
+    return return_path(mount + quote(path) + (f"?{quoted}" if quoted else ""))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _next(return_to: str) -> str:
+    return urlencode({"next": return_to})
 
 
 def is_navigation(request: Request) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ck_middleware.blocking import BlockingHttp, BlockingRuntime
@@ -120,7 +121,7 @@ class WSGIRequest(Request):
         self.cookies = _octets(environ.get("HTTP_COOKIE", ""))
 
     def header(self, name: str) -> str:
-        value: str = self._environ.get("HTTP_" + name.upper().replace("-", "_"), "")
+        value: str = self._environ.get(_key(name), "")
         return value
 
     async def body(self, limit: int) -> bytes | None:
@@ -141,8 +142,15 @@ def _octets(text: str) -> bytes:
     return text.encode("latin-1", "replace")
 
 
+@cache  # of the few names that we ask for
+def _key(name: str) -> str:
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
 def _decoded(text: str) -> str:
     """UTF-8 out of its disguise. What is none gets a backslash or a surrogate, and a path with one is refused."""
+    if text.isascii():
+        return text
     return text.encode("latin-1", "backslashreplace").decode("utf-8", "surrogateescape")
 
 

@@ -791,7 +791,7 @@ GUESSED |= {"tokens", "cookie", "cookies", "sealed", "form", "hint", "lease", "r
 # Where `==` or `in` stands beside such a word all the same, and why nobody learns anything from how long it takes.
 HARMLESS = {
     ("admin", "end_sessions", "(sub is None) == (sid is None)"),  # whether there is one
-    ("seal", "octets", "value[-1] not in ENDINGS.get(over, b'')"),  # the last character, and what may stand there at all
+    ("seal", "octets", "value[-1] not in ENDINGS.get(over, b'')"),  # the last character, and all that may be one
     # With what was remembered under the end of the very same cookie, which holds its tag or signature: who has that has
     # the cookie, and nobody gets to it by guessing, one part after another.
     ("stored", "ask", "signed.pair != header"),

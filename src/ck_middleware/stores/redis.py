@@ -148,11 +148,9 @@ class RedisStore:
 
         A lease that was got, and asked for again, would look as if somebody else had it; such questions are asked once.
         """
-        from redis.exceptions import ConnectionError as Broken  # noqa: PLC0415  # an extra
-
         try:
             return await self._wire().execute(*words)
-        except Broken:
+        except _broken():
             return await self._ask(*words)
         except _errors() as exc:
             raise await self._unavailable(exc) from exc
@@ -192,6 +190,12 @@ def _check(url: str) -> None:
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError, RedisError):  # whose texts quote what they were given
         raise Fault("has an option, or a value of one, that the redis package does not accept; see its docs") from None
+
+
+def _broken() -> type[Exception]:
+    from redis.exceptions import ConnectionError as Broken  # noqa: PLC0415  # an extra, and named only when it is raised
+
+    return Broken
 
 
 def _errors() -> tuple[type[Exception], ...]:
