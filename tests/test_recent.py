@@ -17,6 +17,7 @@ from ck_middleware.recent import BATCHES, Recent
 from ck_middleware.sessions import REMEMBERED_OCTETS, SealedSessions
 from ck_middleware.tokens import Login, Tokens
 from ck_middleware.wsgi import WSGIRequest
+from support.clock import Clock
 from support.faces import Configure, PlainRequest
 
 if TYPE_CHECKING:
@@ -130,6 +131,47 @@ def test_two_cookies_are_nobody_though_both_were_seen(sessions: SealedSessions) 
     assert (_sub(sessions, ada), _sub(sessions, bea)) == ("ada", "bea")
     for header in (ada + b"; " + bea, bea + b"; " + ada, ada + b"; " + ada, ada + b"," + bea):
         assert _sub(sessions, header) == ""
+
+
+def test_a_cookie_that_was_seen_ends_when_it_would_have(configure: Configure, clock: Clock) -> None:
+    there = SealedSessions(configure(idle_timeout=100, session_lifetime=1000), Attributes(secure=False))
+    ada = _cookie(there, "ada")
+    for move, renewed, sub in ((0, False, "ada"), (9.9, False, "ada"), (0.1, True, "ada"), (89.9, True, "ada")):
+        clock.move(move)
+        found = there.at_once(ada)
+        assert (bool(found.cookies), found.sub) == (renewed, sub)
+    clock.move(0.1)
+    assert there.at_once(ada).claims == b""
+    clock.move(-1000)  # sealed in what is the future now
+    assert there.at_once(ada).claims == b""
+    clock.move(900)
+    assert there.at_once(ada).sub == "ada"
+
+
+def test_what_one_request_makes_of_its_claims_is_not_there_for_the_next(sessions: SealedSessions) -> None:
+    ada = _cookie(sessions, "ada", groups=["staff"])
+    one, other = sessions.at_once(ada).user, sessions.at_once(ada).user
+    assert one is not other
+    one.claims["groups"].append("admin")
+    assert other.claims["groups"] == sessions.at_once(ada).user.claims["groups"] == ["staff"]
+
+
+def test_where_the_header_is_read_at_a_glance_it_says_what_it_says_taken_apart(sessions: SealedSessions) -> None:
+    ada = _cookie(sessions, "ada")
+    value = ada.partition(b"=")[2]
+    assert _sub(sessions, ada) == "ada"
+    for header in (
+        b"a=" + value,
+        value,
+        b"; =" + value,
+        b"\xa0" + ada,
+        b"a=" + ada,
+        b"ck_session; x" + ada,
+        b"x" + ada,
+    ):
+        assert _sub(sessions, header) == "", header
+    for header in (b"a=b;" + ada + b";", b" " + ada, ada + b"; c=" + value, ada + b",a=b", b"a=b; " + ada + b" ; c=d"):
+        assert _sub(sessions, header) == "ada", header
 
 
 def test_another_client_or_secret_shares_no_memory(configure: Configure, sessions: SealedSessions) -> None:
