@@ -88,6 +88,11 @@ class WSGIAuthMiddleware:
         """End the stored sessions of a person, or of the provider's session `sid`, on every machine. How many."""
         return step(self._gate.admin.end_sessions(sub=sub, sid=sid))
 
+    def close(self) -> None:
+        """Let go of the store, as a program that is no server does at its end. It is opened again when it is needed."""
+        if self._gate.vault is not None:
+            step(self._gate.vault.close())
+
     def _at_once(self, environ: WSGIEnvironment) -> Pass | Response | None:
         path, mount = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
         # Others have to be decoded first, and handshakes looked at more closely.

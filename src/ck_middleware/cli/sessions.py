@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,11 @@ def run(options: argparse.Namespace) -> int:
     ):
         raise NotStarted("The store (CONSENTKEYS_STORE) names a file that is not there; a relative one begins here.")
     # The middleware as the app has it, around no app at all.
-    guarded = WSGIAuthMiddleware(lambda _environ, _start_response: [])
+    with closing(WSGIAuthMiddleware(lambda _environ, _start_response: [])) as guarded:
+        return _act(guarded, options)
+
+
+def _act(guarded: WSGIAuthMiddleware, options: argparse.Namespace) -> int:
     if options.act == "end":
         number = guarded.end_sessions(sub=options.sub, sid=options.sid)
         sys.stdout.write(f"{number} {'session' if number == 1 else 'sessions'} ended\n")
