@@ -8,8 +8,10 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.metadata import version
 
 import pytest
+from packaging.version import Version
 
 from support.apps.framed import SECRET, WELCOME
 from support.frameworks.site import SOCKET
@@ -36,6 +38,8 @@ SERVERS = {
     "waitress": f"waitress {WSGI}",
 }
 SITES = {ASGI: ["starlette", "quart", "litestar", "blacksheep"], WSGI: ["flask", "bottle", "pyramid"]}
+# Quart of Python 3.13 waits after an answer until its client goes, and gunicorn until Quart is done; without us too.
+DEADLOCKED = {("gunicorn-asgi", "quart")} if Version(version("quart")) >= Version("0.23") else set()
 AT_THE_ROOT = [name for name in SERVERS if name != "uvicorn-mounted"]
 WITH_SOCKETS = [name for name in AT_THE_ROOT if SERVERS[name].endswith(ASGI)]
 
@@ -50,7 +54,8 @@ def shared(
     """A server, and the frameworks on it."""
     command = SERVERS[request.param]
     with hub.provider() as provider, serve(command, provider, tmp_path_factory.mktemp(request.param)) as running:
-        yield running, SITES[command.rpartition(" ")[2]]
+        sites = SITES[command.rpartition(" ")[2]]
+        yield running, [name for name in sites if (request.param, name) not in DEADLOCKED]
 
 
 @pytest.fixture
