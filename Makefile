@@ -3,6 +3,8 @@
 # make proof   the part of them that plays a hostile world, with a summary; with ARGS=--long, minutes of fuzzing
 # make lint    ruff, mypy, pyright
 # make audit   ruff's security rules, our table of published vulnerabilities, and the advisory service if it can be asked
+# make matrix  the tests on every Python that is here, with the newest and the lowest versions allowed (half an hour);
+#              with ARGS=--quick, the core of them (minutes)
 # make mutants plant faults in the files that decide, and see whether a test notices each (minutes; no part of CI)
 # make bench   measure it beside others, and write what came of it into docs/performance.md (half an hour; no part of CI)
 # make build   the wheel and the source distribution, in dist/
@@ -19,7 +21,7 @@ WORKERS ?= 2
 IN_PARALLEL = -n $(WORKERS) --dist worksteal
 AUDIT = $(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off --timeout 10
 
-.PHONY: demo test in-parallel proof lint audit mutants bench build clean
+.PHONY: demo test in-parallel proof lint audit matrix mutants bench build clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/ck-middleware demo $(ARGS)
@@ -50,6 +52,9 @@ audit: $(VENV)/.dev
 	  no) echo "$${report:-The advisory service knows of nothing.}";; \
 	  *) echo "The advisory service could not be asked: the table alone has been looked at.";; \
 	esac
+
+matrix: $(VENV)/.dev
+	@$(VENV)/bin/python tests/matrix.py $(ARGS) -- $(IN_PARALLEL)
 
 mutants: $(VENV)/.dev
 	@$(PIP) install --group mutants
