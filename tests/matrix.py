@@ -203,7 +203,8 @@ def run(program: str | Path, *words: str | Path, timeout: float | None = None) -
         [program, *words], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=timeout
     )
     if done.returncode:
-        raise Broken("\n".join((" ".join(map(str, (program, *words))), done.stdout, done.stderr)))
+        command = " ".join(map(str, (program, *words)))
+        raise Broken(f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done.stdout
 
 
