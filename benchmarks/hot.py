@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -56,6 +56,9 @@ class Case:
     guarded: Ask
     target: int | None = None
     record: int | None = None
+
+
+AllCases = Callable[..., list[Case]]  # of an ExitStack and a word; `unique` is how many requests no two may share
 
 
 @dataclass
@@ -207,8 +210,9 @@ def printed(rows: list[Row]) -> None:
         print(f"{row.face + ': ' + row.case:60}{columns}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(program: str, about: str | None, all_cases: AllCases) -> None:
+    """The command line of a program that measures such cases, to its end."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the table there too")
     parser.add_argument("--only", default="", help="cases in whose name this stands")
     parser.add_argument("--time-only", action="store_true", help="count nothing")
@@ -225,7 +229,7 @@ def main() -> None:
             return
         counts = {}
         if can_count() and not options.time_only:
-            counts = count([__file__, "--be-counted", "--only", options.only])
+            counts = count([program, "--be-counted", "--only", options.only])
         times = timed(found)
     rows = []
     for case in found:
@@ -242,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(__file__, __doc__, all_cases)

@@ -9,29 +9,23 @@ tokens in the cookie.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import platform
 import sys
 import tempfile
-from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import layers_django
-from counting import be_counted, can_count, count, requests_needed
 from driving import ASGIDriver, Inputs, WSGIDriver
 from families import FAMILIES
-from hot import HAND, REQUESTS, ROUNDS, Case, Row, printed, timed
+from hot import Case, run
 from layers import TOKENS, Family, Layer, as_served, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import ExitStack
 
     from starlette.types import Message, Receive, Scope
 
@@ -98,37 +92,5 @@ def all_cases(stack: ExitStack, only: str, *, unique: int) -> list[Case]:
     return [case for case in found if only in f"{case.face} {case.name}"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the table there too")
-    parser.add_argument("--only", default="", help="cases in whose name this stands")
-    parser.add_argument("--time-only", action="store_true", help="count nothing")
-    parser.add_argument("--be-counted", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606
-    with ExitStack() as stack:
-        unique = requests_needed() if options.be_counted else ROUNDS * REQUESTS
-        found = all_cases(stack, options.only, unique=unique)
-        if options.be_counted:
-            both = {f"{case.face}|{case.name}": (case.bare, case.guarded) for case in found}
-            be_counted({f"{name}|{which}": ask for name, asks in both.items() for which, ask in enumerate(asks)})
-            return
-        counts = {}
-        if can_count() and not options.time_only:
-            counts = count([__file__, "--be-counted", "--only", options.only])
-        times = timed(found)
-    rows = []
-    for case in found:
-        name = f"{case.face}|{case.name}"
-        added = round(counts[f"{name}|1"] - counts[f"{name}|0"]) if counts else None
-        took = times[case.face, case.name]
-        rows.append(Row(case.face, case.name, added, None, None, round(took, 2), round(took / times["", HAND], 2)))
-    printed(rows)
-    if options.json:
-        head = {"python": platform.python_version(), "by_hand_microseconds": round(times["", HAND], 2)}
-        options.json.write_text(json.dumps(head | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__file__, __doc__, all_cases)

@@ -11,42 +11,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from driving import CLAIMS, USUAL, Nobody
 
 from ck_middleware import AuthConfig, WSGIAuthMiddleware
-from ck_middleware.config import Settings
-from ck_middleware.messages import Request
 from ck_middleware.ports import step
 from ck_middleware.stores.memory import MemoryStore
 from ck_middleware.tokens import Login, Tokens
 
 ROUNDS, REQUESTS = 15, 400
-USUAL: Settings = {
-    "client_id": "ck_bench",
-    "client_secret": "of the client",
-    "session_secret": "thirty-two bytes that nobody else knows",
-    "issuer": "http://127.0.0.1:9",
-}
-CLAIMS = {
-    "iss": "http://127.0.0.1:9",
-    "sub": "ck_u_0123456789abcdef",
-    "name": "Ada Lovelace",
-    "preferred_username": "ada",
-    "email": "ada@example.test",
-    "email_verified": True,
-}
-
-
-class Nobody(Request):
-    """A request without a cookie, for a session to begin with."""
-
-    def __init__(self) -> None:
-        self.cookies = b""
-
-    def header(self, name: str) -> str:
-        return name[:0]
-
-    async def body(self, limit: int) -> bytes | None:
-        return b""[:limit]
 
 
 def request_of(store: object) -> Callable[[], None]:
