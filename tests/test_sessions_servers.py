@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from http.client import HTTPException
@@ -25,12 +25,14 @@ import pytest
 import redis
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from websockets.asyncio.client import ClientConnection as AsyncConnection
 from websockets.asyncio.client import connect as connect_soon
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from ck_middleware.dev.people import person_called
+from ck_middleware.live import LOOK
 from support.browser import NAVIGATION
 from support.faces import Answer
 from support.holding import Held
@@ -59,7 +61,6 @@ TIMEOUT = 30  # seconds that every server gives the provider
 HASTY = 1  # seconds that the hasty ones give their store
 LEASE = 2 * TIMEOUT + 1  # seconds for which one worker alone may refresh
 SOON = 20  # seconds within which a connection ends after its session, where 5 are promised, on a busy machine
-LOOK = 2  # seconds between two looks at the store for the sake of open connections
 NAVIGATES = tuple(f"{name}: {value}" for name, value in NAVIGATION.items())
 
 say = partial(print, flush=True)  # the numbers, for whoever runs this with -s
@@ -513,11 +514,18 @@ async def _hold_many(server: Running, visitors: list[Visitor], redis_server: Red
     url = f"{server.origin.replace('http', 'ws')}/talk"
     cookies = [visitor.cookie for visitor in visitors for _ in range(EACH)]
     how: dict[str, Any] = {"origin": Origin(server.origin), "proxy": None, "open_timeout": PATIENCE}
-    opening = [connect_soon(url, additional_headers={"Cookie": cookie}, **how) for cookie in cookies]
-    sockets = await asyncio.gather(*opening)
+    async with AsyncExitStack() as stack:
+        opening = [connect_soon(url, additional_headers={"Cookie": cookie}, **how) for cookie in cookies]
+        sockets = await asyncio.gather(*map(stack.enter_async_context, opening))
+        await _look_after_many(server, visitors, redis_server, sockets)
+
+
+async def _look_after_many(
+    server: Running, visitors: list[Visitor], redis_server: RedisServer, sockets: list[AsyncConnection]
+) -> None:
     pids = Counter([json.loads(await socket.recv())["pid"] for socket in sockets])
     await asyncio.sleep(LOOK)
-    before, began = _questions(redis_server), time.monotonic()
+    began, before = time.monotonic(), _questions(redis_server)
     while (asked := _questions(redis_server) - before) < 2 * len(pids):
         assert time.monotonic() < began + PATIENCE
         await asyncio.sleep(LOOK / 10)
