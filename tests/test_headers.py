@@ -2,7 +2,7 @@
 
 import pytest
 
-from ck_middleware.headers import Headers, with_cookies
+from ck_middleware.headers import Headers, octets_with_cookies, with_cookies
 
 
 def caching(headers: Headers) -> tuple[str, str]:
@@ -67,3 +67,19 @@ def test_the_list_of_the_app_is_not_touched() -> None:
     said = [("Cache-Control", "public")]
     with_cookies(said, ["a=1"])
     assert said == [("Cache-Control", "public")]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("content-type", "text/plain"), ("X-Odd", "é")],
+        [("Vary", "Accept")],
+        [("Cache-Control", "public, max-age=60"), ("VARY", "*")],
+        [("CDN-Cache-Control", "max-age=60")],
+    ],
+)
+def test_both_faces_say_the_same(headers: list[tuple[str, str]]) -> None:
+    octets = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    said = octets_with_cookies(octets, ["a=b"])
+    assert [(name.decode("latin-1"), value.decode("latin-1")) for name, value in said] == with_cookies(headers, ["a=b"])

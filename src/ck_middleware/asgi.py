@@ -15,7 +15,7 @@ from starlette.authentication import AuthCredentials
 
 from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
-from ck_middleware.headers import with_cookies
+from ck_middleware.headers import octets_with_cookies
 from ck_middleware.live import Connection, Live
 from ck_middleware.looping import LoopHttp, LoopRuntime
 from ck_middleware.messages import Request, Response
@@ -286,10 +286,7 @@ def _setting(cookies: tuple[str, ...], send: Send) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
-            pairs = with_cookies(pairs, cookies)
-            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
-            message = {**message, "headers": headers}
+            message = {**message, "headers": octets_with_cookies([*message.get("headers", ())], cookies)}
         await send(message)
 
     return sending
