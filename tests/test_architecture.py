@@ -51,6 +51,7 @@ LAYERS = (
         "recent",
         "seal",
         "session",
+        "settings",
         "strict_json",
         "tokens",
         "user",

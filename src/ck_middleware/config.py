@@ -1,17 +1,16 @@
 """This file is every setting: what a user may pass, and what becomes of it.
 
-`Settings` is what may be passed. `AuthConfig` is the table: one line a setting, with its normalised type, the reader
-that makes it, its environment variables (the first that is set counts) and its default.
+`Settings` is what may be passed, and what it means. `AuthConfig` is the table: one line a setting, with its normalised
+type, the reader that makes it, its environment variables (the first that is set counts) and its default.
 """
 
 import difflib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
-from datetime import timedelta
 from functools import cached_property
 from types import EllipsisType
-from typing import Final, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
+from typing import Final, NamedTuple, Self, TypeVar, Unpack, cast
 from urllib.parse import unquote
 
 from ck_middleware import readers
@@ -20,47 +19,9 @@ from ck_middleware.errors import ConfigError
 from ck_middleware.events import Listener
 from ck_middleware.policy import canonical
 from ck_middleware.readers import faults_of, refuse
+from ck_middleware.settings import Settings
 
-Duration: TypeAlias = float | str | timedelta  # seconds, or text such as 30s, 15m, 8h, 7d
-Words: TypeAlias = str | Sequence[str]  # a list, or one text with commas between
-
-
-class Settings(TypedDict, total=False):
-    """Every setting as a user may pass it."""
-
-    client_id: str
-    client_secret: str | None
-    client_auth: str
-    session_secret: Words
-    issuer: str
-    authorization_endpoint: str | None
-    token_endpoint: str | None
-    userinfo_endpoint: str | None
-    jwks_uri: str | None
-    end_session_endpoint: str | None
-    id_token_algorithms: Words
-    allow_missing_nonce: bool
-    scope: str
-    userinfo: bool
-    base_url: str | None
-    redirect_uri: str | None
-    auth_prefix: str
-    protect: Words
-    public: Words | None
-    api: Words
-    after_login: str
-    after_logout: str
-    session_lifetime: Duration
-    idle_timeout: Duration
-    login_lifetime: Duration
-    store: object
-    keep_tokens: bool
-    recheck: Duration | None
-    on_event: Listener | None
-    claims: Words | None
-    leeway: Duration
-    timeout: Duration
-
+__all__ = ["AuthConfig", "Settings", "unread"]
 
 OURS: Final = ("CONSENTKEYS_", "SESSION_SECRET")  # what names of environment variables of ours begin with
 ROUTES: Final = ("login", "logout", "me", "backchannel-logout")  # below auth_prefix, beside the callback
