@@ -6,6 +6,7 @@
 # make matrix  the tests on every Python that is here, with the newest and the lowest versions allowed (half an hour);
 #              with ARGS=--quick, the core of them (minutes)
 # make mutants plant faults in the files that decide, and see whether a test notices each (minutes; no part of CI)
+# make docs    the documentation as a site, in build/docs; a link that leads nowhere is an error
 # make bench   measure it beside others, and write what came of it into docs/performance.md (half an hour; no part of CI)
 # make build   the wheel and the source distribution, in dist/
 # make clean   remove what the others made
@@ -21,7 +22,7 @@ WORKERS ?= 2
 IN_PARALLEL = -n $(WORKERS) --dist worksteal
 AUDIT = $(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off --timeout 10
 
-.PHONY: demo test in-parallel proof lint audit matrix mutants bench build clean
+.PHONY: demo test in-parallel proof lint audit matrix mutants docs bench build clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/ck-middleware demo $(ARGS)
@@ -60,6 +61,11 @@ mutants: $(VENV)/.dev
 	@$(PIP) install --group mutants
 	@$(VENV)/bin/mutmut run --max-children 1
 	@$(VENV)/bin/mutmut results
+
+docs: $(VENV)/.dev
+	@$(PIP) install --group docs
+	@$(VENV)/bin/python -m sphinx -q -E -W -n --keep-going -c docs . build/docs
+	@echo "The site is in build/docs/index.html."
 
 bench: $(VENV)/.dev
 	@$(PIP) install --group bench

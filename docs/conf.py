@@ -1,0 +1,95 @@
+"""This file is how the site is made: `make docs` turns README.md, docs/ and a few files beside them into build/docs.
+
+The source folder is the whole repository, so that a link between two files is the same here and where code is hosted.
+What stands in the navigation, and in which order, is the list in docs/README.md.
+"""
+
+import importlib.metadata
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxRole
+
+ROOT = Path(__file__).parent.parent
+HOME = "README"
+CONTENTS = "docs/README"
+TOCTREE = "\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n"
+
+project = "ck-middleware"
+version = release = importlib.metadata.version("ck-middleware")
+root_doc = HOME
+include_patterns = ["*.md", "docs/*.md", "examples/README.md"]
+exclude_patterns = [".*", "benchmarks", "build", "dist", "docs/static", "htmlcov", "mutants", "src", "tests"]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+myst_heading_anchors = 4
+nitpicky = True
+nitpick_ignore_regex = [(r"py:.*", r"(?!ck_middleware\b).*")]  # what others document is not looked for: no network
+suppress_warnings = ["myst.header"]  # README.md of a folder may begin where its list does
+default_role = "codetext"
+
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+add_module_names = False
+python_maximum_signature_line_length = 88
+
+html_theme = "furo"
+html_title = "ck-middleware"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+html_theme_options = {"navigation_with_keys": False}
+pygments_style, pygments_dark_style = "tango", "github-dark"
+
+
+class CodeText(SphinxRole):
+    """Single backticks in docstrings mean code, as they do in Markdown."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        return [nodes.literal(self.rawtext, self.text)], []
+
+
+def prepare(app: Sphinx, page: str, source: list[str]) -> None:  # noqa: ARG001  # as Sphinx calls it
+    """Give the home page its navigation, and links to folders the page that the site has for them, if any."""
+    here = (ROOT / page).parent
+    text = re.sub(r"\[([^\]]+)\]\(([^)#:]+)\)", lambda link: _link(here, *link.groups()), source[0])
+    source[0] = text + (_navigation() if page == HOME else "")
+
+
+def _link(here: Path, text: str, target: str) -> str:
+    if not (here / target).is_dir():
+        return f"[{text}]({target})"
+    return f"[{text}]({target.rstrip('/')}/README.md)" if (here / target / "README.md").exists() else text
+
+
+def _navigation() -> str:
+    """The sections of docs/README.md and the pages that they list, for the side of every page."""
+    _, *sections = re.split(r"^## ", (ROOT / f"{CONTENTS}.md").read_text("utf-8"), flags=re.MULTILINE)
+    trees = [TOCTREE.format(caption="Start", pages=f"All pages <{CONTENTS}>")]
+    for section in sections:
+        caption, _, body = section.partition("\n")
+        pages = re.findall(r"^- \[([^\]]+)\]\(([^)]+)\.md\)", body, re.MULTILINE)
+        listed = (f"{title} <{(ROOT / 'docs' / page).resolve().relative_to(ROOT)}>" for title, page in pages)
+        trees.append(TOCTREE.format(caption=caption, pages="\n".join(listed)))
+    return "".join(trees)
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """The home page is also what a server shows for the folder."""
+    if error is None:
+        shutil.copy(app.outdir / f"{HOME}.html", app.outdir / "index.html")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_role("codetext", CodeText())
+    app.connect("source-read", prepare)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
