@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import ENDED
-from ck_middleware.log import INFO, event
 from ck_middleware.vault import person, provider_session, public_id
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """One session of a person. Times are seconds since the epoch."""
+    """One session of a person. `began` and `expires_at` are seconds since the epoch; `id` is that of `get_session`."""
 
     id: str
     sub: str
@@ -50,7 +49,7 @@ class Admin:
         owner = person(self._issuer, sub) if sub is not None else provider_session(self._issuer, sid or "")
         ended = await self._stored().end_all(owner)
         for claims in ended:
-            event(INFO, "session_ended", "session ended by the app")
+            self._teller.observers.note("session_ended", "session ended by the app", by="app")
             await self._teller.tell(ENDED, claims)
         return len(ended)
 

@@ -132,11 +132,14 @@ class ASGIAuthMiddleware:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "the session has ended"})
 
     async def sessions(self, *, sub: str) -> list[SessionInfo]:
-        """The stored sessions of a person. Raises `ConfigError` without a store, `AuthError` when it is down."""
+        """The stored sessions of a person. Raises `ConfigError` without a store, `StoreUnavailable` when it is down."""
         return await self._gate.admin.sessions(sub)
 
     async def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int:
-        """End the stored sessions of a person, or of the provider's session `sid`, on every machine. How many."""
+        """End the stored sessions of a person, or of the provider's session `sid`, everywhere; how many there were.
+
+        Raises what `sessions` does, and `TypeError` unless one of the two is given.
+        """
         return await self._gate.admin.end_sessions(sub=sub, sid=sid)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -42,13 +42,14 @@ class Session:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """What the provider said of the person, as far as it is kept; decoded when someone asks."""
+        """What the provider said of the person, as far as it is kept, read-only; decoded when someone asks."""
         if self._claims is None:
             self._claims = MappingProxyType(json.loads(self._found.claims))
         return self._claims
 
     @property
     def id(self) -> str:
+        """What names the session in lists and logs. It opens nothing."""
         return self._found.id
 
     @property
@@ -71,10 +72,11 @@ class AsyncSession(Session):
     __slots__ = ()
 
     async def access_token(self) -> str | None:
-        """A token that works for a minute yet, refreshed first when need be; `None` when there is none any more.
+        """A token that works for a minute yet (or half its life), refreshed first when need be (RFC 6749, 6).
 
-        `None` also means that the session is over, when the provider has ended it. Raises `AuthError` when the token
-        has ended and the provider cannot be asked for another.
+        `None` when there is none any more: the provider has answered `invalid_grant`, and the session is over. Raises
+        `ConfigError` without `keep_tokens`, and another `AuthError` when the token has ended and neither the provider
+        nor the store can be asked now.
         """
         return await self._token()
 

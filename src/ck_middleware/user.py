@@ -30,11 +30,15 @@ class User(BaseUser):
 
     @property
     def is_authenticated(self) -> bool:
+        """Whether somebody is logged in."""
         return bool(self._encoded)
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """Every claim that was kept, read-only. Decoded anew for each request: nothing is shared between two."""
+        """Every claim that was kept (OpenID Connect Core 1.0, 5.1), read-only; empty for someone not logged in.
+
+        Decoded anew for each request: nothing is shared between two.
+        """
         try:
             return self._claims
         except AttributeError:  # the first time
@@ -45,18 +49,22 @@ class User(BaseUser):
 
     @property
     def sub(self) -> str:
+        """The pseudonym, never empty for somebody who is logged in (OpenID Connect Core 1.0, 2)."""
         return self._text("sub")
 
     @property
     def issuer(self) -> str:
+        """The provider that knows the person by this `sub`: the claim `iss`."""
         return self._text("iss")
 
     @property
     def name(self) -> str:
+        """The claim `name`, or an empty text when the provider did not say it. It may change, and is no key."""
         return self._text("name")
 
     @property
     def email(self) -> str:
+        """The claim `email`, or an empty text when the provider did not say it. It may change, and is no key."""
         return self._text("email")
 
     @property
@@ -66,6 +74,7 @@ class User(BaseUser):
 
     @property
     def identity(self) -> str:
+        """The same as `sub`, under Starlette's name for it."""
         return self.sub
 
     def _text(self, claim: str) -> str:
@@ -104,6 +113,7 @@ class Anonymous(User):
 def get_user(request: object) -> User:
     """The user of a request: of an ASGI scope, a WSGI environ, or any framework's request object that carries one.
 
+    A request object carries one as `.scope`, `.environ`, `.env` or `.META`. Someone not logged in is a `User` too.
     Raises `AuthError` when there is none, because the request did not come through the middleware.
     """
     user: User = carried_by(request)[KEY]

@@ -22,21 +22,39 @@ T = TypeVar("T")
 
 
 class Store(Protocol):
-    """A store object for WSGI: methods that block. `ck_middleware.ports.Store` says what each one promises.
+    """A store object for WSGI: methods that block. Values are sealed, and keys say nothing of anybody.
 
-    Threads and greenlets share it, and forked workers inherit it: open connections where they are used. Any exception
-    means that it cannot be asked now (503); none may take longer than a person waits.
+    `ttl` is in seconds; what has outlived it is gone. Threads and greenlets share a store, and forked workers inherit
+    it: open connections where they are used. Any exception means that it cannot be asked now (503); none may take
+    longer than a person waits.
     """
 
-    def get(self, key: str) -> bytes | None: ...
-    def put(self, key: str, value: bytes, *, ttl: float, owners: Sequence[str] = ()) -> None: ...
-    def swap(self, key: str, old: bytes, new: bytes, *, ttl: float) -> bool: ...
-    def touch(self, key: str, *, ttl: float) -> bool: ...
-    def add(self, key: str, value: bytes, *, ttl: float) -> bool: ...
-    def delete(self, key: str, value: bytes | None = None) -> bool: ...
-    def owned(self, owner: str) -> list[str]: ...
-    def present(self, keys: Sequence[str]) -> set[str]: ...
-    def close(self) -> None: ...
+    def get(self, key: str) -> bytes | None:
+        """The value, or `None` when there is none that lives."""
+
+    def put(self, key: str, value: bytes, *, ttl: float, owners: Sequence[str] = ()) -> None:
+        """Keep it, in place of what is there, and let it be found by each of its owners too."""
+
+    def swap(self, key: str, old: bytes, new: bytes, *, ttl: float) -> bool:
+        """Replace exactly `old`, atomically; false when something else, or nothing, is there. Owners stay."""
+
+    def touch(self, key: str, *, ttl: float) -> bool:
+        """Let it live so long from now; false when it is gone."""
+
+    def add(self, key: str, value: bytes, *, ttl: float) -> bool:
+        """Keep it unless there is one, atomically; whether it was kept."""
+
+    def delete(self, key: str, value: bytes | None = None) -> bool:
+        """Remove it, or with `value` only that very value, atomically; whether something was removed."""
+
+    def owned(self, owner: str) -> list[str]:
+        """The keys that live and were put with this owner."""
+
+    def present(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that live, in one go."""
+
+    def close(self) -> None:
+        """Let go of connections. It may be asked again afterwards."""
 
 
 class AsyncStore(Protocol):
