@@ -9,6 +9,9 @@
 # make docs    the documentation as a site, in build/docs; a link that leads nowhere is an error
 # make bench   measure it beside others, and write what came of it into docs/performance.md (half an hour; no part of CI)
 # make build   the wheel and the source distribution, in dist/
+# make sbom    what is installed with them, as CycloneDX, beside them
+# make release-check
+#              both, and whether they are what a release has to be, of the commit that is checked out
 # make clean   remove what the others made
 #
 # Another Python than python3: make demo PYTHON=python3.12
@@ -20,9 +23,11 @@ PIP = $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 # Many tests wait for real servers, and others run meanwhile. One after another: make test WORKERS=0
 WORKERS ?= 2
 IN_PARALLEL = -n $(WORKERS) --dist worksteal
+# The time of the commit in place of today's: whoever builds it again gets the same bytes.
+DATED = $(addprefix SOURCE_DATE_EPOCH=,$(shell git log -1 --format=%ct 2>/dev/null))
 AUDIT = $(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off --timeout 10
 
-.PHONY: demo test in-parallel proof lint audit matrix mutants docs bench build clean
+.PHONY: demo test in-parallel proof lint audit matrix mutants docs bench build sbom release-check clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/ck-middleware demo $(ARGS)
@@ -71,9 +76,25 @@ bench: $(VENV)/.dev
 	@$(PIP) install --group bench
 	@$(VENV)/bin/python benchmarks/report.py $(ARGS)
 
-build: $(VENV)/.dev
+build: $(VENV)/.release
 	@rm -rf dist
-	@$(VENV)/bin/python -m build --outdir dist
+	@$(DATED) $(VENV)/bin/python -m build --outdir dist
+
+sbom: build
+	@rm -rf $(VENV)/alone
+	@$(VENV)/bin/python -m venv --without-pip $(VENV)/alone
+	@$(PIP) --python $(VENV)/alone/bin/python install "$$(echo dist/*.whl)[cli,demo,redis]"
+	@$(DATED) $(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
+	  --output-file "$$(echo dist/*.whl | sed 's/-py3-none-any.whl/.cdx.json/')" $(VENV)/alone/bin/python
+
+release-check: sbom
+	@$(VENV)/bin/twine check --strict dist/*.whl dist/*.tar.gz
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(VENV)/bin/zizmor --offline --quiet --strict-collection --pedantic .github
+	@$(VENV)/bin/python -m pytest release $(ARGS)
 
 clean:
 	@rm -rf $(VENV) dist build mutants htmlcov .coverage .mypy_cache .pytest_cache .ruff_cache
@@ -88,6 +109,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) install --upgrade 'pip>=25.1'  # the first that knows --group
 	@$(PIP) install --editable '.[cli,demo]' --group dev --group apps
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(PIP) install --group release
 	@touch $@
 
 $(VENV)/.made:
