@@ -334,12 +334,25 @@ def test_a_file_that_others_may_read_is_looked_at(examine: Examine, monkeypatch:
     assert "chmod 600" in examine(code=0)["store"]["fix"]
 
 
-@pytest.mark.parametrize("store", ["redis://127.0.0.1:1/0", "sqlite:////nowhere/at/all/s.db"])
-def test_a_store_that_cannot_be_used_is_a_problem(
-    store: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        ("redis://127.0.0.1:1/0", "The store of sessions cannot be asked: Redis "),
+        ("sqlite:////nowhere/at/all/s.db", "its file cannot be opened; see that the folder is there"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_a_problem_in_the_words_of_the_log(
+    store: str,
+    said: str,
+    examine: Examine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("CONSENTKEYS_STORE", store)
-    assert "CONSENTKEYS_STORE" in examine(code=1)["store"]["fix"]
+    found = examine(code=1)["store"]
+    assert said in found["what"]
+    assert found["what"][1:].rstrip(".") in caplog.text
+    assert "CONSENTKEYS_STORE" in found["fix"]
 
 
 # The running app

@@ -44,3 +44,8 @@ def warning(check: str, what: str, *, why: str, fix: str, also: str = "") -> Fin
 
 def problem(check: str, what: str, *, why: str, fix: str, also: str = "") -> Finding:
     return Finding(Level.PROBLEM, check, what, why, fix, also)
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("." if text and text[-1].isalnum() else "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ck_middleware import cookies
 from ck_middleware.config import AuthConfig, unread
 from ck_middleware.cookies import Attributes
-from ck_middleware.doctor.finding import EXCHANGE_FAILED, Finding, good, note, problem, warning
+from ck_middleware.doctor.finding import EXCHANGE_FAILED, Finding, good, note, problem, sentence, warning
 from ck_middleware.errors import ConfigError
 from ck_middleware.ports import step
 from ck_middleware.sessions import SealedSessions
@@ -45,8 +45,8 @@ def read(environ: Mapping[str, str]) -> tuple[AuthConfig | None, list[Finding]]:
         config = AuthConfig.from_env(environ)
     except ConfigError as exc:
         why = "The app does not start with it."
-        faults = (sentence.partition("; ") for sentence in exc.problems)
-        found += [problem("settings", what + ".", why=why, fix=_sentence(fix)) for what, _, fix in faults]
+        faults = (text.partition("; ") for text in exc.problems)
+        found += [problem("settings", what + ".", why=why, fix=sentence(fix)) for what, _, fix in faults]
         return None, found
     found.append(good("settings", f"The settings are complete: client {config.client_id}, provider {config.issuer}."))
     return config, [*found, *_secret(config), *_place(config), *_paths(config), *_size(config)]
@@ -123,7 +123,3 @@ def _size(config: AuthConfig) -> Iterator[Finding]:
     (cookie,) = step(sessions.start(Login(dict(TYPICAL), Tokens("-")), nobody))
     size = len(cookie.partition(";")[0])
     yield good("cookie", f"A session with typical claims takes {size} of the {cookies.LARGEST} bytes of a cookie.")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("." if text and text[-1].isalnum() else "")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ck_middleware.addresses import is_loopback
 from ck_middleware.blocking import BlockingRuntime
-from ck_middleware.doctor.finding import STATE_MISMATCH, Finding, good, note, problem, warning
+from ck_middleware.doctor.finding import STATE_MISMATCH, Finding, good, note, problem, sentence, warning
 from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.ports import step
 from ck_middleware.stores import open_store
@@ -31,7 +31,7 @@ def examine(config: AuthConfig) -> Iterator[Finding]:
     try:
         one, another = (open_store(config.store, BlockingRuntime(), timeout=config.timeout) for _ in range(2))
     except ConfigError as exc:  # such as a package that is not installed
-        for what, _, fix in (sentence.partition("; ") for sentence in exc.problems):
+        for what, _, fix in (text.partition("; ") for text in exc.problems):
             yield problem("store", what + ".", why="The app does not start with it.", fix=fix)
         return
     key, value = "doctor:" + secrets.token_hex(16), secrets.token_bytes(16)
@@ -44,7 +44,7 @@ def examine(config: AuthConfig) -> Iterator[Finding]:
     except StoreUnavailable as exc:
         yield problem(
             "store",
-            f"The store cannot be used: {exc}.",
+            sentence(str(exc)),
             why="Everybody who is logged in gets a 503, and nobody can log in.",
             fix="See CONSENTKEYS_STORE, and whether this machine and this user may reach and write it.",
             also=STATE_MISMATCH,

@@ -18,8 +18,9 @@ class Complaints:
 
     def unavailable(self, fault: str, advice: str, **facts: object) -> StoreUnavailable:
         """The error to raise, after a line in the log unless it was there just now."""
+        told = f"the store of sessions cannot be asked: {advice}"
         now = time.monotonic()
         if now - self._told.get(fault, -QUIET) >= QUIET:
             self._told[fault] = now
-            log.event(log.ERROR, "store", f"the store of sessions cannot be asked: {advice}", fault=fault, **facts)
-        return StoreUnavailable(f"the store of sessions cannot be asked ({fault})")
+            log.event(log.ERROR, "store", told, fault=fault, **facts)
+        return StoreUnavailable(told)
