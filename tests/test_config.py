@@ -14,6 +14,7 @@ from ck_middleware.blocking import BlockingRuntime
 from ck_middleware.config import AuthConfig, Settings
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import Event
+from ck_middleware.observing import Observation
 from ck_middleware.stores import open_store
 
 SECRET = "k3y-" * 8
@@ -65,7 +66,7 @@ VARIABLES: tuple[tuple[str, str, str, object], ...] = (
     ("store", "CONSENTKEYS_STORE", "redis://localhost/0", "redis://localhost/0"),
     ("claims", "CONSENTKEYS_CLAIMS", "email,name", ("email", "name")),
 )
-NULLABLE = {*URLS, "base_url", "redirect_uri", "public", "recheck", "on_event", "claims"}
+NULLABLE = {*URLS, "base_url", "redirect_uri", "public", "recheck", "on_event", "observers", "claims"}
 DURATIONS = {"session_lifetime", "idle_timeout", "login_lifetime", "leeway", "timeout"}
 DEFAULTS: Mapping[str, object] = {
     "client_auth": "client_secret_post",
@@ -90,6 +91,7 @@ DEFAULTS: Mapping[str, object] = {
     "keep_tokens": False,
     "recheck": None,
     "on_event": None,
+    "observers": (),
     "claims": None,
     "leeway": 60.0,
     "timeout": 10.0,
@@ -838,6 +840,29 @@ def test_a_listener_is_a_function() -> None:
 
     assert configured(on_event=listener).on_event is listener
     assert "give a function" in problem(on_event="print")
+
+
+class Counter:
+    def __call__(self, observation: Observation) -> None: ...
+
+
+class AsyncCounter:
+    async def __call__(self, observation: Observation) -> None: ...
+
+
+async def awaited(observation: Observation) -> None: ...
+
+
+def test_observers_are_plain_functions() -> None:
+    counter = Counter()
+    assert configured(observers=[counter, print]).observers == (counter, print)
+    assert configured(observers=[]).observers == configured(observers=None).observers == ()
+    assert "give a list" in problem(observers=counter)
+    assert "give a list" in problem(observers="print")
+    assert "give functions" in problem(observers=["print"])
+    assert "give functions" in problem(observers=[Counter])  # the class, where an instance was meant
+    assert "give plain ones" in problem(observers=[awaited])
+    assert "give plain ones" in problem(observers=[counter, AsyncCounter()])
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("15m", 900), (timedelta(minutes=5), 300), (1, 1), (None, None)])

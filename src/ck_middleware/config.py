@@ -17,6 +17,7 @@ from ck_middleware import readers
 from ck_middleware.addresses import Address, split
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import Listener
+from ck_middleware.observing import Observer
 from ck_middleware.policy import canonical
 from ck_middleware.readers import faults_of, refuse
 from ck_middleware.settings import Settings
@@ -24,7 +25,7 @@ from ck_middleware.settings import Settings
 __all__ = ["AuthConfig", "Settings", "unread"]
 
 OURS: Final = ("CONSENTKEYS_", "SESSION_SECRET")  # what names of environment variables of ours begin with
-ROUTES: Final = ("login", "logout", "me", "backchannel-logout")  # below auth_prefix, beside the callback
+ROUTES: Final = ("login", "logout", "me", "health", "backchannel-logout")  # below auth_prefix, beside the callback
 
 NEEDS_STORE: Final = (
     "needs a store; set store (CONSENTKEYS_STORE), such as sqlite:///sessions.db or redis://localhost/0"
@@ -144,6 +145,7 @@ class AuthConfig:
     keep_tokens: bool = _setting(readers.flag, default=False)
     recheck: float | None = _setting(readers.duration, "CONSENTKEYS_RECHECK", default=None)
     on_event: Listener | None = _setting(readers.listener, default=None)  # noqa: RUF009  # as every line here
+    observers: tuple[Observer, ...] = _setting(readers.observers, default=())
     claims: tuple[str, ...] | None = _setting(readers.words, "CONSENTKEYS_CLAIMS", default=None)
     leeway: float = _setting(readers.leeway, default=60.0)
     timeout: float = _setting(readers.duration, default=10.0)

@@ -11,7 +11,8 @@ from ck_middleware import oidc, pages
 from ck_middleware.errors import LoginRefused, StoreUnavailable, TokenInvalid
 from ck_middleware.events import ENDED, LOGGED_OUT
 from ck_middleware.forms import LONGEST, fields, only
-from ck_middleware.log import INFO, WARNING, event
+from ck_middleware.log import WARNING
+from ck_middleware.observing import OK
 from ck_middleware.seal import Signature
 from ck_middleware.sessions import encode
 from ck_middleware.site import is_navigation
@@ -44,6 +45,7 @@ class Endings:
         self._provider = provider
         self._sessions = sessions
         self._teller = teller
+        self._note = teller.observers.note
         self._signature = Signature(config.session_secret, purpose="logout", client=config.client)
         self._path = config.auth_prefix + "/logout"
         self._after_logout_path = unquote(urlsplit(config.after_logout).path)
@@ -64,7 +66,8 @@ class Endings:
             return self._confirm(request, user, ())
         # A program that says nothing is no browser: that sends Origin with a script's post, and a form asks for HTML.
         if own is False:
-            event(WARNING, "logout_refused", "logout refused: posted from another site")
+            text = "logout refused: posted from another site"
+            self._note("logout", text, level=WARNING, by="person", outcome="refused")
             return pages.notice(403, "cross_site", person=is_person)
         cookies, url = await self._end(request, user, everywhere=only(form, "everywhere") == "1")
         if is_person:
@@ -76,7 +79,8 @@ class Endings:
         try:
             await self._log_out_by_token(only(fields(await request.body(LONGEST) or b""), "logout_token"))
         except (LoginRefused, StoreUnavailable) as refusal:
-            event(WARNING, "backchannel_logout", "back-channel logout refused", reason=refusal)
+            text = "back-channel logout refused"
+            self._note("logout", text, level=WARNING, by="provider", outcome="refused", reason=refusal)
             return pages.data(400, {"error": "invalid_request"})
         return pages.data(200, {})
 
@@ -97,9 +101,10 @@ class Endings:
         others = everywhere and user.is_authenticated
         ended = await self._sessions.end_others(person(user.issuer, user.sub), request) if others else []
         for claims in ended:
+            self._note("session_ended", "session ended by its person elsewhere", by="person")
             await self._teller.tell(ENDED, claims)
         ending = await self._sessions.end(request)
-        event(INFO, "logout", "logged out")
+        self._note("logout", "logged out", by="person", outcome=OK)
         if not user.is_authenticated:
             return ending.cookies, None
         if ending.tokens is not None:
@@ -121,8 +126,9 @@ class Endings:
         except StoreUnavailable:
             await self._sessions.again(thing)  # the provider will send it again, and is to be heard then
             raise
+        self._note("logout", "logged out by the provider", by="provider", outcome=OK)
         for claims in gone:
-            event(INFO, "session_ended", "session ended by the provider")
+            self._note("session_ended", "session ended by the provider", by="provider")
             await self._teller.tell(ENDED, claims)
 
     def _is_own_post(self, request: Request, user: User, form: Mapping[str, Sequence[str]]) -> bool | None:
@@ -149,7 +155,7 @@ class Endings:
                 return None
             back = self._site.address(request) + self._config.after_logout
         except LoginRefused as refusal:
-            event(WARNING, "provider", "no log-out at the provider", reason=refusal)
+            self._note("trouble", "no log-out at the provider", level=WARNING, kind="provider", reason=refusal)
             return None
         state = self._signature.sign("out." + secrets.token_urlsafe(16))
         return oidc.end_session_url(endpoint, self._config, return_to=back, state=state, hint=hint)

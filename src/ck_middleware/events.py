@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ck_middleware.errors import ConfigError
-from ck_middleware.log import ERROR, event
+from ck_middleware.log import ERROR, where_raised
 
 if TYPE_CHECKING:
+    from ck_middleware.observing import Observers
     from ck_middleware.ports import Runtime
 
 LOGGED_IN: Final = "login"
@@ -34,11 +34,15 @@ Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]
 
 
 class Teller:
-    """Calls the app's own listener. An exception in it is logged and harms nobody's login."""
+    """Calls the app's own listener, who is told whom it happened to; `observers` are not.
 
-    def __init__(self, listener: Listener | None, runtime: Runtime) -> None:
+    An exception in it is logged and harms nobody's login.
+    """
+
+    def __init__(self, listener: Listener | None, runtime: Runtime, observers: Observers) -> None:
         if runtime.blocking and any(map(inspect.iscoroutinefunction, (listener, getattr(listener, "__call__", None)))):  # noqa: B004
             raise ConfigError(["on_event: is an async function, and this is the WSGI face; give a plain one"])
+        self.observers = observers
         self._blocking = runtime.blocking
         self._listener = listener
 
@@ -51,9 +55,9 @@ class Teller:
             if inspect.isawaitable(answer):
                 await self._awaitable(answer)
         except Exception as exc:  # noqa: BLE001  # it is the app's code, and the login has happened
-            at, kind = traceback.extract_tb(exc.__traceback__)[-1], type(exc).__name__
-            where = f"{at.filename}:{at.lineno}"
-            event(ERROR, "listener_failed", "on_event raised an exception", about=name, kind=kind, at=where)
+            text, kind = "on_event raised an exception", type(exc).__name__
+            note = self.observers.note
+            note("trouble", text, level=ERROR, kind="listener", about=name, exception=kind, at=where_raised(exc))
 
     def _awaitable(self, answer: Awaitable[None]) -> Awaitable[None]:
         if not self._blocking:

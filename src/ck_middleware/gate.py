@@ -21,8 +21,10 @@ from ck_middleware.config import AuthConfig, unread
 from ck_middleware.cookies import Attributes
 from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.events import Teller
+from ck_middleware.health import Health
 from ck_middleware.log import ERROR, WARNING, event
 from ck_middleware.messages import NOBODY, Pass, Request, Response
+from ck_middleware.observing import Observers
 from ck_middleware.policy import Policy, Verdict, canonical
 from ck_middleware.provider import Provider
 from ck_middleware.recent import Recent
@@ -32,6 +34,7 @@ from ck_middleware.sessions import SealedSessions, Sessions
 from ck_middleware.site import Site, is_navigation
 from ck_middleware.stored import StoredSessions
 from ck_middleware.stores import open_store
+from ck_middleware.stores.watched import watched
 from ck_middleware.transaction import Transactions
 from ck_middleware.upkeep import Upkeep
 from ck_middleware.vault import Vault
@@ -77,8 +80,9 @@ class Gate:
 
     def __init__(self, config: AuthConfig, http: Http, runtime: Runtime) -> None:
         attributes = Attributes(secure=config.secure)
-        provider = Provider(config, http)
-        teller = Teller(config.on_event, runtime)
+        self.observers = Observers(config.observers)
+        provider = Provider(config, http, self.observers)
+        teller = Teller(config.on_event, runtime, self.observers)
         seal = Seal(config.session_secret, purpose="login", client=config.client)
         self._site = Site(config)
         self._policy = Policy(protect=config.protect, public=config.public, api=config.api, mount=config.mount)
@@ -87,7 +91,8 @@ class Gate:
         self.vault: Vault | None = None
         self._sessions: Sessions = SealedSessions(config, attributes)
         if config.has_store:
-            self.vault = Vault(config, open_store(config.store, runtime, timeout=config.timeout))
+            store = open_store(config.store, runtime, timeout=config.timeout)
+            self.vault = Vault(config, watched(store, self.observers))
             upkeep = Upkeep(config, provider, self.vault, runtime, teller)
             self._sessions = StoredSessions(config, attributes, self.vault, upkeep)
         self.admin = Admin(config, self.vault, teller)
@@ -98,6 +103,7 @@ class Gate:
             sessions=self._sessions,
             transactions=Transactions(seal, attributes, lifetime=config.login_lifetime),
             teller=teller,
+            health=Health(provider, self.vault, http.lock()),
         )
 
     @property

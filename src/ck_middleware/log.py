@@ -1,8 +1,10 @@
 """This file is the one way in which this package writes to the log: one line an event, and nothing secret in it."""
 
 import logging
+import traceback
 from typing import Final
 
+DEBUG: Final = logging.DEBUG
 INFO: Final = logging.INFO
 WARNING: Final = logging.WARNING
 ERROR: Final = logging.ERROR
@@ -18,6 +20,16 @@ def event(level: int, name: str, text: str, **facts: object) -> None:
     line = " ".join([_printable(text), *(f"{fact}={value}" for fact, value in printable.items())])
     extra = {"ck_event": name} | {f"ck_{fact}": value for fact, value in printable.items()}
     LOGGER.log(level, "%s", line, extra=extra)
+
+
+def is_heard(level: int) -> bool:
+    return LOGGER.isEnabledFor(level)
+
+
+def where_raised(exc: BaseException) -> str:
+    """File and line of an exception, in place of its text: that may quote anything."""
+    at = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{at.filename}:{at.lineno}"
 
 
 def _printable(value: object) -> str:

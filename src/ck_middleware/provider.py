@@ -8,33 +8,52 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ck_middleware import id_token, jose, oidc
-from ck_middleware.errors import KeyUnknown, LoginRefused, ProviderFaulty, ProviderUnreachable, TokenInvalid
-from ck_middleware.log import WARNING, event
+from ck_middleware.errors import (
+    AccessRefused,
+    KeyUnknown,
+    LoginRefused,
+    ProviderFaulty,
+    ProviderUnreachable,
+    TokenInvalid,
+)
+from ck_middleware.log import WARNING
+from ck_middleware.observing import LOG_ALONE, OK, Observers
 from ck_middleware.snapshot import Snapshot
 from ck_middleware.tokens import Login
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
     from ck_middleware.config import AuthConfig
     from ck_middleware.ports import Http
     from ck_middleware.tokens import Tokens
     from ck_middleware.transaction import Transaction
 
+T = TypeVar("T")
+
+LATELY = 900  # seconds that the last answer, or none, is taken for how the provider is
+PORTS = {"https": 443, "http": 80}
+LOGIN = {OK: OK, ProviderUnreachable.code: "unreachable"}  # any other is a faulty answer
 COOLDOWN = 30  # seconds without another fetch after one that did not find the key of a token
 
 
 class Provider:
     """Discovery, keys, and what the token endpoint is asked. One for each process and middleware."""
 
-    def __init__(self, config: AuthConfig, http: Http) -> None:
+    def __init__(self, config: AuthConfig, http: Http, observers: Observers = LOG_ALONE) -> None:
         self._config = config
         self._http = http
+        self._observers = observers
+        self._last: tuple[float, str] | None = None  # when it was last asked, and what came of it
         self._given = {name: getattr(config, name) for name in oidc.ENDPOINTS}
         self._explicit = self._without_discovery()
-        self._metadata = Snapshot(self._fetch_metadata, http)
-        self._keys = Snapshot(self._fetch_keys, http)
+        self._metadata = Snapshot(self._fetch_metadata, http, observers)
+        self._keys = Snapshot(self._fetch_keys, http, observers)
         self._cool_until: dict[frozenset[str], float] = {}  # by kind of token: a stranger can send logout tokens
 
     async def metadata(self) -> oidc.Metadata:
@@ -48,7 +67,7 @@ class Provider:
         """
         metadata = await self.metadata()
         request = oidc.token_request(metadata, self._config, transaction, code)
-        tokens = oidc.read_tokens(await self._http.send(request))
+        tokens = await self._ask("token", request, oidc.read_tokens)
         if tokens.id_token is None:
             raise TokenInvalid("the token response has no id_token")
         header, payload = await self._signed(tokens.id_token, jose.ID_TOKEN)
@@ -62,7 +81,7 @@ class Provider:
         """New tokens for a refresh token, not yet checked. Raises `CodeRefused` when it is no longer accepted."""
         metadata = await self.metadata()
         request = oidc.refresh_request(metadata, self._config, refresh_token)
-        new = oidc.read_tokens(await self._http.send(request))
+        new = await self._ask("token", request, oidc.read_tokens)
         return replace(new, refresh_token=new.refresh_token or refresh_token)
 
     async def checked(self, new: Tokens, old: Tokens, sub: str) -> Tokens:
@@ -82,7 +101,8 @@ class Provider:
         endpoint = (await self.metadata()).userinfo_endpoint
         if not endpoint:
             return None
-        return oidc.read_userinfo(await self._http.send(oidc.userinfo_request(endpoint, access_token)), sub)
+        request = oidc.userinfo_request(endpoint, access_token)
+        return await self._ask("userinfo", request, lambda response: oidc.read_userinfo(response, sub))
 
     async def revoke(self, tokens: Tokens) -> None:
         """Tell the provider that the tokens are of no more use. Nothing depends on whether it hears."""
@@ -90,9 +110,12 @@ class Provider:
             endpoint = (await self.metadata()).revocation_endpoint
             if endpoint:
                 token = tokens.refresh_token or tokens.access_token
-                await self._http.send(oidc.revocation_request(endpoint, self._config, token))
+                request = oidc.revocation_request(endpoint, self._config, token)
+                await self._ask("revocation", request, lambda _: None)
         except LoginRefused as refusal:
-            event(WARNING, "provider", "tokens could not be revoked", reason=refusal)
+            self._observers.note(
+                "trouble", "tokens could not be revoked", level=WARNING, kind="provider", reason=refusal
+            )
 
     async def logged_out(self, token: str) -> id_token.LoggedOut:
         """Whose sessions a logout token ends. Raises a `LoginRefused` when it proves nothing."""
@@ -141,15 +164,47 @@ class Provider:
     async def _fetch_metadata(self) -> oidc.Metadata:
         issuer = self._config.issuer
         try:
-            response = await self._http.send(oidc.discovery_request(issuer))
-            return oidc.read_discovery(response, issuer, self._given)
+            return await self._ask("discovery", oidc.discovery_request(issuer), self._read_discovery)
         except (ProviderFaulty, ProviderUnreachable) as exc:
             raise type(exc)(f"{exc} (the provider asked is issuer, CONSENTKEYS_ISSUER: {issuer})") from exc
 
     async def _fetch_keys(self) -> tuple[jose.Key, ...]:
         request = oidc.keys_request(await self.metadata())
-        document = oidc.read_key_document(await self._http.send(request))
+        return await self._ask("keys", request, _read_keys)
+
+    async def _ask(self, endpoint: str, request: httpx.Request, read: Callable[[httpx.Response], T]) -> T:
+        """What `read` makes of the answer to one call, which is told and remembered as good or not."""
+        url = request.url
+        timed = self._observers.timed("provider_call", "the provider was asked", endpoint=endpoint)
         try:
-            return jose.read_keys(document)
-        except ValueError as exc:
-            raise ProviderFaulty(f"the key set {exc}") from exc
+            with timed as facts:
+                facts |= {"method": request.method, "server": url.host, "port": url.port or PORTS.get(url.scheme)}
+                response = await self._http.send(request)
+                facts["status"] = response.status_code
+                answer = read(response)
+        except (ProviderFaulty, ProviderUnreachable) as exc:
+            # A token that it no longer accepts is one person's affair, and a good answer.
+            self._last = time.monotonic(), OK if isinstance(exc, AccessRefused) else exc.code
+            raise
+        self._last = time.monotonic(), OK
+        return answer
+
+    @property
+    def login(self) -> str:
+        """Whether people can log in, as far as that was seen lately: `ok`, `unreachable`, `faulty` or `unknown`.
+
+        Nobody is asked for it, so that no stranger can make us ask.
+        """
+        at, found = self._last or (float("-inf"), "")
+        return LOGIN.get(found, "faulty") if time.monotonic() < at + LATELY else "unknown"
+
+    def _read_discovery(self, response: httpx.Response) -> oidc.Metadata:
+        return oidc.read_discovery(response, self._config.issuer, self._given)
+
+
+def _read_keys(response: httpx.Response) -> tuple[jose.Key, ...]:
+    document = oidc.read_key_document(response)
+    try:
+        return jose.read_keys(document)
+    except ValueError as exc:
+        raise ProviderFaulty(f"the key set {exc}") from exc

@@ -4,6 +4,7 @@ It may be given text from the environment, or anything that a caller wrote. It r
 says what is wrong and what would be right. No sentence quotes a secret, or an address that may have one in it.
 """
 
+import inspect
 import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,6 +15,7 @@ from ck_middleware.addresses import split
 from ck_middleware.errors import Fault
 from ck_middleware.events import Event
 from ck_middleware.jose import ALGORITHMS
+from ck_middleware.observing import Observer
 from ck_middleware.policy import canonical, return_path
 from ck_middleware.stores import check_url
 
@@ -258,3 +260,14 @@ def listener(value: object) -> Callable[[Event], Awaitable[None] | None]:
     if not callable(value):
         refuse(f"is of type {type(value).__name__}; give a function that takes one event")
     return value
+
+
+def observers(value: object) -> tuple[Observer, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        refuse(f"is of type {type(value).__name__}; give a list of functions that take one observation")
+    for one in value:
+        if not callable(one) or isinstance(one, type):
+            refuse(f"has {one!r:.50} in it; give functions, or objects that can be called, such as Metrics()")
+        if any(map(inspect.iscoroutinefunction, (one, getattr(one, "__call__", None)))):  # noqa: B004
+            refuse("has an async function in it; give plain ones, which are called at once and never block")
+    return tuple(value)

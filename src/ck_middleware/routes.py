@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -19,7 +20,7 @@ from ck_middleware.errors import (
 )
 from ck_middleware.events import LOGGED_IN
 from ck_middleware.forms import fields, only
-from ck_middleware.log import ERROR, INFO, WARNING, event
+from ck_middleware.log import ERROR, WARNING
 from ck_middleware.policy import return_path
 from ck_middleware.sessions import encode
 from ck_middleware.site import is_navigation
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from ck_middleware.config import AuthConfig
     from ck_middleware.events import Teller
+    from ck_middleware.health import Health
     from ck_middleware.messages import Request, Response
     from ck_middleware.provider import Provider
     from ck_middleware.sessions import Sessions
@@ -60,6 +62,7 @@ class Routes:
         sessions: Sessions,
         transactions: Transactions,
         teller: Teller,
+        health: Health,
     ) -> None:
         self._config = config
         self._site = site
@@ -67,6 +70,7 @@ class Routes:
         self._sessions = sessions
         self._transactions = transactions
         self._teller = teller
+        self._observers = teller.observers
         endings = Endings(config, site, provider=provider, sessions=sessions, teller=teller)
         self.returned_from_logout = endings.returned_from_logout
         self._below = config.auth_prefix.casefold() + "/"
@@ -75,6 +79,7 @@ class Routes:
             config.callback_path: {"GET": self.callback},
             config.auth_prefix + "/logout": {"GET": endings.ask_logout, "POST": endings.logout},
             config.auth_prefix + "/me": {"GET": self.me},
+            config.auth_prefix + "/health": dict.fromkeys(("GET", "HEAD"), health.answer),
         }
         if config.has_store:
             self._table[config.auth_prefix + "/backchannel-logout"] = {"POST": endings.backchannel_logout}
@@ -106,12 +111,16 @@ class Routes:
         except LoginRefused as refusal:
             return self._refused(request, refusal, return_to)
         elsewhere = self._site.elsewhere(request)
-        event(INFO, "login_started", "login started", **({"host": elsewhere} if elsewhere else {}))
+        self._observers.note("login_started", "login started", host=elsewhere or None)
         url = oidc.authorization_url(metadata, self._config, begun, _passed_on(query))
         return pages.redirect(url, cookies=self._transactions.keep(begun, request.cookies))
 
     async def callback(self, request: Request) -> Response:
         """Finish a login. Whatever comes of it, the transaction is consumed."""
+        with self._observers.timed("callback") as facts:
+            return await self._finished(request, facts)
+
+    async def _finished(self, request: Request, facts: dict[str, object]) -> Response:
         query = fields(request.query)
         begun = self._transactions.find(only(query, "state"), request.cookies)
         return_to = self._acceptable(begun.return_to if begun else "", request)
@@ -122,12 +131,15 @@ class Routes:
         except LoginUnfinished as refusal:
             # The back button, a second click, a link opened twice: whoever is logged in simply goes on.
             found = await self._sessions.find(request)
+            facts["outcome"] = "went_on" if found.user.is_authenticated else refusal.code
             if found.user.is_authenticated:
                 return pages.redirect(return_to, cookies=(*found.cookies, *spent))
             return self._refused(request, refusal, return_to, (*found.cookies, *spent))
         except LoginRefused as refusal:
+            facts["outcome"] = refusal.code
             return self._refused(request, refusal, return_to, spent)
-        event(INFO, "login_succeeded", "login succeeded")
+        took = time.time() - begun.began if begun else None
+        self._observers.note("login_succeeded", "login succeeded", seconds=took)
         await self._teller.tell(LOGGED_IN, encode(login.claims))
         return pages.redirect(return_to, cookies=(*started, *spent))
 
@@ -200,7 +212,8 @@ class Routes:
     ) -> Response:
         reference = secrets.token_hex(6)
         level = ERROR if refusal.status >= 500 else WARNING  # noqa: PLR2004  # ours or the provider's to mend
-        event(level, "login_refused", "login refused", code=refusal.code, correlation_id=reference, reason=refusal)
+        note, code = self._observers.note, refusal.code
+        note("login_refused", "login refused", level=level, code=code, correlation_id=reference, reason=refusal)
         again = self._site.login_url(request, return_to)
         return pages.login_refused(
             refusal, person=is_navigation(request), reference=reference, again=again, cookies=cookies

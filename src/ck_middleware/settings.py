@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TypeAlias, TypedDict
 
 from ck_middleware.events import Listener
+from ck_middleware.observing import Observer
 
 Duration: TypeAlias = float | str | timedelta  # seconds, or text such as 30s, 15m, 8h, 7d
 Words: TypeAlias = str | Sequence[str]  # a list, or one text with commas between
@@ -82,6 +83,9 @@ class Settings(TypedDict, total=False):
     most. Needs a store."""
     on_event: Listener | None
     """A function that is told of logins, refreshes, logouts and ends; it takes one `Event`."""
+    observers: Sequence[Observer]
+    """Functions that are told of everything that happens, and never whom it happened to: metrics, traces. Each takes
+    one `Observation`, is called at once, and must not block."""
     claims: Words | None
     """The claims to keep, by name; the rest is dropped before anything is stored. `sub` and `iss` stay."""
     leeway: Duration

@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
-from ck_middleware.log import WARNING, event
+from ck_middleware.log import WARNING
+from ck_middleware.observing import LOG_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ck_middleware.observing import Observers
     from ck_middleware.ports import Http
 
 FRESH = 3600  # seconds that it is used without asking again
@@ -25,8 +27,9 @@ T = TypeVar("T")
 class Snapshot(Generic[T]):
     """One fetched value, replaced whole. However many ask at once, one fetch is under way."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]], http: Http) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[T]], http: Http, observers: Observers = LOG_ALONE) -> None:
         self._fetch = fetch
+        self._observers = observers
         self._lock = http.lock()
         self._value: T | None = None
         self._fetched = self._retry = float("-inf")  # on the monotonic clock
@@ -45,7 +48,8 @@ class Snapshot(Generic[T]):
             if value is None or now >= self._fetched + BELIEVED:
                 raise
             self._retry = now + RETRY
-            event(WARNING, "provider", "could not be asked again, the last answer stays in use", reason=exc)
+            text = "the provider could not be asked again, its last answer stays in use"
+            self._observers.note("trouble", text, level=WARNING, kind="provider", reason=exc)
             return value
 
     async def replace(self, seen: T | None) -> T:

@@ -22,7 +22,8 @@ from ck_middleware.errors import (
     TokenInvalid,
 )
 from ck_middleware.events import ENDED, REFRESHED
-from ck_middleware.log import INFO, WARNING, event
+from ck_middleware.log import DEBUG, INFO, WARNING
+from ck_middleware.observing import OK
 from ck_middleware.sessions import encode, kept
 from ck_middleware.tokens import Tokens
 
@@ -54,13 +55,14 @@ class Upkeep:
         self._vault = vault
         self._runtime = runtime
         self._teller = teller
+        self._observers = teller.observers
 
     async def confirmed(self, record: Record) -> Record | None:
         """The session as the provider last confirmed it, asked again when that is due; `None` when it is over."""
         if self._recheck is None:
             return record
         due = self._is_unconfirmed(record)
-        kept = await self._alone(record, self._is_unconfirmed, self._ask_again) if due else record
+        kept = await self._alone(record, self._is_unconfirmed, self._recheck_it) if due else record
         if kept is None or time.time() < kept.confirmed + self._recheck + max(self._recheck, GRACE):
             return kept
         await self._over(kept, "the provider could not confirm it for too long")
@@ -116,6 +118,12 @@ class Upkeep:
         except LoginRefused:
             return  # whoever needs it will say so
 
+    async def _recheck_it(self, record: Record) -> Record | None:
+        kept = await self._ask_again(record)
+        outcome = "refused" if kept is None else OK if kept.confirmed > record.confirmed else "failed"
+        self._observers.note("recheck", "session re-checked", level=DEBUG, outcome=outcome)
+        return kept
+
     async def _ask_again(self, record: Record) -> Record | None:
         """Confirm a session: by refresh where there is a refresh token, else by userinfo."""
         tokens = Tokens.decoded(record.tokens)
@@ -142,9 +150,10 @@ class Upkeep:
         try:
             given = await self._provider.refresh(tokens.refresh_token)
         except CodeRefused as refusal:
-            await self._over(record, str(refusal))
+            await self._refused(record, refusal)
             return None
         except (ProviderFaulty, ProviderUnreachable) as trouble:
+            self._refreshed("failed")
             return await self._later(record, trouble)
         return await self._take(record, given, tokens)
 
@@ -155,21 +164,31 @@ class Upkeep:
         except (KeyUnknown, ProviderFaulty, ProviderUnreachable) as trouble:
             # The old refresh token may be spent, and sent again it would pass for a copy: the new one is kept at least.
             rotated = replace(tokens, refresh_token=given.refresh_token)
+            self._refreshed("failed")
             return await self._later(record, trouble, tokens=rotated.encoded())
         except TokenInvalid as refusal:
-            await self._over(record, str(refusal))
+            await self._refused(record, refusal)
             return None
         renewed = replace(record, tokens=new.encoded(), confirmed=int(time.time()), not_before=0)
         changed = await self._surely_changed(record, renewed)
         if changed is None:  # logged out meanwhile: nobody must be left with tokens that work
             await self._provider.revoke(new)
             return None
-        event(INFO, "refreshed", "session refreshed")
+        self._refreshed(OK)
         await self._teller.tell(REFRESHED, record.claims)
         return changed
 
+    async def _refused(self, record: Record, refusal: LoginRefused) -> None:
+        self._refreshed("refused")
+        await self._over(record, str(refusal))
+
+    def _refreshed(self, outcome: str) -> None:
+        level = INFO if outcome == OK else DEBUG  # what follows from another one has its own line
+        self._observers.note("refresh", "session refreshed", level=level, outcome=outcome)
+
     async def _later(self, record: Record, trouble: LoginRefused, *, tokens: bytes | None = None) -> Record | None:
-        event(WARNING, "provider", "session could not be refreshed or confirmed, and stays for now", reason=trouble)
+        text = "session could not be refreshed or confirmed, and stays for now"
+        self._observers.note("trouble", text, level=WARNING, kind="provider", reason=trouble)
         later = replace(record, not_before=int(time.time()) + BACKOFF)
         if tokens is None:
             return await self._changed(record, later)
@@ -192,7 +211,7 @@ class Upkeep:
 
     async def _over(self, record: Record, reason: str) -> None:
         await self._vault.end(record.name)
-        event(INFO, "session_ended", "session ended", reason=reason)
+        self._observers.note("session_ended", "session ended", by="provider", reason=reason)
         await self._teller.tell(ENDED, record.claims)
 
     def _is_unconfirmed(self, record: Record) -> bool:

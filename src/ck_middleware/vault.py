@@ -145,6 +145,10 @@ class Vault:
         """Let it happen again."""
         await self._store.delete(self._once_name(thing))
 
+    async def answers(self) -> None:
+        """Ask the store for something that is never there. Raises `StoreUnavailable` when it does not answer."""
+        await self._store.get(ONCE + "health")
+
     def _once_name(self, thing: str) -> str:
         text = f"{self._client}\0{thing}"  # two apps may share a store
         return ONCE + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
