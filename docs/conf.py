@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import django
+from django.conf import settings
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
@@ -29,6 +31,12 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!ck_middleware\b).*")]  # what others document is not looked for: no network
+nitpick_ignore = [  # what signatures speak of that nobody imports
+    ("py:class", "ck_middleware.session.HasScope"),
+    ("py:class", "ck_middleware.session.HasEnviron"),
+    ("py:class", "ck_middleware.testing.running.Registration"),
+    ("py:class", "ck_middleware.dev.signing.SigningKey"),
+]
 suppress_warnings = ["myst.header"]  # README.md of a folder may begin where its list does
 default_role = "codetext"
 
@@ -36,7 +44,9 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["datasette", "mlflow", "streamlit"]  # of which our parts for them show nothing
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 python_maximum_signature_line_length = 88
 
 html_theme = "furo"
@@ -89,6 +99,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    settings.configure(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"])
+    django.setup()  # or our part for Django's own users cannot be imported
     app.add_role("codetext", CodeText())
     app.connect("source-read", prepare)
     app.connect("build-finished", finish)

@@ -187,6 +187,7 @@ class AuthConfig:
 
     @property
     def has_store(self) -> bool:
+        """Whether sessions are kept in a store, and not in their cookie."""
         return self.store != "cookie"
 
     @property
