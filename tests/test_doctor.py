@@ -23,11 +23,17 @@ from ck_middleware.dev import Client
 from ck_middleware.doctor import provider as ours
 from support.provider import CLIENT_ID, CLIENT_SECRET, MisbehavingProvider
 from support.redis_server import RedisServer
-from support.serving import Server
+from support.serving import RawServer, Server
 
 SECRET = "Zk3v9QxWm2LtR7yHn5BcD8fGj1KpS4Ua"  # of a session, 32 bytes
 
 CREDENTIALS = (CLIENT_ID, CLIENT_SECRET)
+ENDPOINTS = {
+    "CONSENTKEYS_AUTHORIZATION_ENDPOINT": "auth",
+    "CONSENTKEYS_TOKEN_ENDPOINT": "token",
+    "CONSENTKEYS_USERINFO_ENDPOINT": "userinfo",
+    "CONSENTKEYS_JWKS_URI": "jwks",
+}
 
 Examine = Callable[..., dict[str, dict[str, str]]]
 
@@ -216,6 +222,34 @@ def test_a_redirect_uri_that_is_not_registered_is_told(examine: Examine, monkeyp
     assert "http://localhost:8999/auth/callback" in examine(code=1)["redirect_uri"]["what"]
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_the_provider_is_asked_once_what_it_says_of_itself(
+    by_hand: bool,  # noqa: FBT001
+    examine: Examine,
+    provider: MisbehavingProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, path in ENDPOINTS.items() if by_hand else ():
+        monkeypatch.setenv(name, provider.url(path))
+    assert not examine(code=0)
+    assert [provider.count(endpoint) for endpoint in ("discovery", "jwks", "token", "auth")] == [1, 1, 1, 1]
+
+
+def test_a_provider_that_does_not_tell_the_time_is_believed(
+    examine: Examine,
+    provider: MisbehavingProvider,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, path in ENDPOINTS.items():
+        monkeypatch.setenv(name, provider.url(path))
+    with RawServer([b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]) as timeless:
+        monkeypatch.setenv("CONSENTKEYS_ISSUER", timeless.url)
+        assert not examine(code=0)
+        main(["doctor"])
+    assert "the clocks were not compared" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["discovery", "jwks"])
 def test_a_provider_that_answers_html_cannot_verify_anybody(
     name: str, examine: Examine, provider: MisbehavingProvider
@@ -300,9 +334,8 @@ def test_a_clock_that_is_wrong_is_told(
 def test_endpoints_that_are_all_set_need_no_discovery(
     examine: Examine, provider: MisbehavingProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {"AUTHORIZATION_ENDPOINT": "auth", "TOKEN_ENDPOINT": "token", "USERINFO_ENDPOINT": "userinfo"}
-    for name, path in (names | {"JWKS_URI": "jwks"}).items():
-        monkeypatch.setenv(f"CONSENTKEYS_{name}", provider.url(path))
+    for name, path in ENDPOINTS.items():
+        monkeypatch.setenv(name, provider.url(path))
     provider.faults.answer("discovery", PlainTextResponse("gone", 404))
     assert not examine(code=0)
 

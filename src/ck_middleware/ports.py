@@ -82,9 +82,9 @@ class Store(Protocol):
 
 
 def answer(status: int, headers: httpx.Headers, body: bytes) -> httpx.Response:
-    """A provider's answer as the protocol reads it: of its headers the media type alone, so nothing is unpacked."""
-    media_type = headers.get("Content-Type", "")
-    return httpx.Response(status, headers={"Content-Type": media_type if media_type.isascii() else ""}, content=body)
+    """A provider's answer as the protocol reads it: of its headers the media type and date, so nothing is unpacked."""
+    kept = {name: headers.get(name, "") for name in ("Content-Type", "Date")}
+    return httpx.Response(status, headers={name: text for name, text in kept.items() if text.isascii()}, content=body)
 
 
 @contextmanager

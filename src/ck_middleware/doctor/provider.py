@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import time
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,7 @@ from ck_middleware.strict_json import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from ck_middleware.config import AuthConfig
     from ck_middleware.ports import Http
@@ -29,12 +31,13 @@ SKEW: Final = 5  # seconds that a message may well be under way
 
 def examine(config: AuthConfig, http: Http, address: str | None = None) -> Iterator[Finding]:
     """Everything that can be asked without anybody logging in. `address` is where the app is, if no setting says it."""
+    heard = _Heard(http, oidc.discovery_request(config.issuer))
     try:
-        metadata = step(Provider(config, http).metadata())
+        metadata = step(Provider(config, heard).metadata())
     except LoginRefused as exc:
         yield _no_discovery(config, exc)
         return
-    document = _document(config, http)
+    document = heard.document()
     if document.get("issuer") == config.issuer:
         yield good("discovery", f"{config.issuer} describes itself, and is who it says.")
         yield from _clear_text(document)
@@ -44,14 +47,39 @@ def examine(config: AuthConfig, http: Http, address: str | None = None) -> Itera
     yield from _keys(config, metadata, http)
     yield from _client(config, metadata, http)
     yield from _redirect_uri(config, metadata, redirect_uri(config, address))
-    yield from _clock(config)
+    yield from _clock(config, heard)
 
 
-def _document(config: AuthConfig, http: Http) -> dict[str, Any]:
-    """The metadata as it stands there; empty when there is none."""
-    with contextlib.suppress(LoginRefused, ValueError):
-        return read_object(step(http.send(oidc.discovery_request(config.issuer))).content)
-    return {}
+class _Heard:
+    """An `Http` that remembers what the provider says of itself, so that it is asked for that once."""
+
+    def __init__(self, http: Http, discovery: httpx.Request) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._answer: httpx.Response | None = None
+        self.at = math.nan  # seconds since the epoch, by this machine's clock
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._http.send(request)
+        if request.url == self._discovery.url:
+            self._answer, self.at = answer, time.time()
+        return answer
+
+    def lock(self) -> AbstractAsyncContextManager[object]:
+        return self._http.lock()
+
+    def document(self) -> dict[str, Any]:
+        """The metadata as they stand there; empty when there are none. Asks for them if nobody has."""
+        with contextlib.suppress(LoginRefused, ValueError):
+            answer = self._answer or step(self.send(self._discovery))
+            return read_object(answer.content)
+        return {}
+
+    def date(self) -> float:
+        """What time it was there (RFC 9110, 6.6.1). Raises `LookupError` or `ValueError` when it does not say."""
+        if self._answer is None:
+            raise LookupError
+        return parsedate_to_datetime(self._answer.headers["date"]).timestamp()
 
 
 def _no_discovery(config: AuthConfig, exc: LoginRefused) -> Finding:
@@ -195,12 +223,11 @@ def _redirect_uri(config: AuthConfig, metadata: oidc.Metadata, uri: str | None) 
         )
 
 
-def _clock(config: AuthConfig) -> Iterator[Finding]:
-    """How far this machine's clock is from the provider's, by the Date of an answer (RFC 9110, 6.6.1)."""
+def _clock(config: AuthConfig, heard: _Heard) -> Iterator[Finding]:
+    """How far this machine's clock is from the provider's."""
     try:
-        with httpx.Client(timeout=config.timeout).stream("GET", str(oidc.discovery_request(config.issuer).url)) as got:
-            ahead = time.time() - parsedate_to_datetime(got.headers["date"]).timestamp()
-    except (httpx.HTTPError, KeyError, ValueError):
+        ahead = heard.at - heard.date()
+    except (LookupError, ValueError):
         yield note("clock", "The provider does not tell the time, so the clocks were not compared.")
         return
     if abs(ahead) <= SKEW:
