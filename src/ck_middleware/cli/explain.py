@@ -15,14 +15,10 @@ from ck_middleware.asgi import ASGIAuthMiddleware
 from ck_middleware.cli import environment
 from ck_middleware.cli.exits import DONE, NotStarted
 from ck_middleware.config import AuthConfig
-from ck_middleware.cookies import Attributes
+from ck_middleware.doctor import session
 from ck_middleware.pages import TEXTS
 from ck_middleware.policy import Policy, Verdict
-from ck_middleware.ports import step
-from ck_middleware.sessions import SealedSessions
-from ck_middleware.tokens import Login, Tokens
 from ck_middleware.wrapped import middleware_of
-from ck_middleware.wsgi import WSGIRequest
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -55,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
     environment.load(options)
     config = _found(options.app).config if options.app else AuthConfig.from_env()
     config = _with_cookies(config)
-    stranger, person = options.header, [*options.header, ("cookie", _session(config))]
+    somebody = session.cookie(config, {"iss": config.issuer, "sub": "somebody"})
+    stranger, person = options.header, [*options.header, ("cookie", somebody)]
     sys.stdout.write(f"{options.method} {options.path}\n")
     sys.stdout.write(f"  rule        {rule(config, unquote(options.path.partition('?')[0]))}\n")
     sys.stdout.write(f"  logged out  {_ask(config, options.method, options.path, stranger)}\n")
@@ -90,14 +87,6 @@ def _with_cookies(config: AuthConfig) -> AuthConfig:
     for name, value in {"store": "cookie", "keep_tokens": False, "recheck": None}.items():
         object.__setattr__(mine, name, value)
     return mine
-
-
-def _session(config: AuthConfig) -> str:
-    """The cookie of somebody who has just logged in."""
-    login = Login({"iss": config.issuer, "sub": "somebody"}, Tokens("-"))
-    nobody = WSGIRequest({"REQUEST_METHOD": "GET"})
-    (cookie,) = step(SealedSessions(config, Attributes(secure=config.secure)).start(login, nobody))
-    return cookie.partition(";")[0]
 
 
 def _ask(config: AuthConfig, method: str, address: str, headers: list[tuple[str, str]]) -> str:

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from ck_middleware import cookies
 from ck_middleware.config import AuthConfig, unread
-from ck_middleware.cookies import Attributes
+from ck_middleware.doctor import session
 from ck_middleware.doctor.finding import EXCHANGE_FAILED, Finding, good, note, problem, sentence, warning
 from ck_middleware.errors import ConfigError
-from ck_middleware.ports import step
-from ck_middleware.sessions import SealedSessions
-from ck_middleware.tokens import Login, Tokens
-from ck_middleware.wsgi import WSGIRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,8 +114,5 @@ def _paths(config: AuthConfig) -> Iterator[Finding]:
 def _size(config: AuthConfig) -> Iterator[Finding]:
     if config.has_store:
         return
-    nobody = WSGIRequest({"REQUEST_METHOD": "GET"})
-    sessions = SealedSessions(config, Attributes(secure=config.secure))
-    (cookie,) = step(sessions.start(Login(dict(TYPICAL), Tokens("-")), nobody))
-    size = len(cookie.partition(";")[0])
+    size = len(session.cookie(config, TYPICAL))
     yield good("cookie", f"A session with typical claims takes {size} of the {cookies.LARGEST} bytes of a cookie.")
