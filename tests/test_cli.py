@@ -29,6 +29,7 @@ from support.ports import Port
 SESSION_SECRET = "thirty-two bytes that nobody else knows"
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # refused, but for an app at ConsentKeys
 PATIENCE = 30  # seconds for a command to start or stop
+COMMAND = [sys.executable, "-W", "error", "-m", "ck_middleware"]
 
 
 @dataclass
@@ -72,6 +73,10 @@ def port() -> Iterator[int]:
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENTKEYS_CLIENT_ID", "ck_0123456789abcdef0123456789abcdef")
     monkeypatch.setenv("CONSENTKEYS_CLIENT_SECRET", "of the client")
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(ck_middleware.__file__).parent.parent)}
 
 
 def exported(text: str) -> dict[str, str]:
@@ -269,9 +274,10 @@ def test_a_wrong_argument_is_told(arguments: list[str], complaint: str, capsys: 
     ("command", "path"), [("provider", "/.well-known/openid-configuration"), ("demo", "/api/data")]
 )
 def test_it_serves_until_it_is_interrupted(command: str, path: str, port: int) -> None:
-    environ = os.environ | {"PYTHONPATH": str(Path(ck_middleware.__file__).parent.parent)}
-    words = [sys.executable, "-W", "error", "-m", "ck_middleware", command, "--port", str(port)]
-    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    words = [*COMMAND, command, "--port", str(port)]
+    with subprocess.Popen(
+        words, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             answer = _first_answer(f"http://localhost:{port}{path}")
         finally:
@@ -281,6 +287,26 @@ def test_it_serves_until_it_is_interrupted(command: str, path: str, port: int) -
     assert f"http://localhost:{port}" in said
     assert complained == ""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["doctor", "--no-env-file"], ["secret"], ["provider", "--port", "{port}"]],
+    ids=lambda words: words[0],
+)
+def test_when_nobody_listens_any_more_it_ends_without_a_word(words: list[str], port: int) -> None:
+    """As in `ck-middleware doctor | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    told = [word.format(port=port) for word in words]
+    environ = _environment() | {"PYTHONUNBUFFERED": ""}
+    try:
+        done = subprocess.run(
+            [*COMMAND, *told], env=environ, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.stderr, done.returncode) == ("", 128 + signal.SIGPIPE)
 
 
 async def _asked(app: ASGIApp, origin: str, *paths: str) -> list[httpx.Response]:

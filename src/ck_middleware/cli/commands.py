@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from ck_middleware.cli import doctor, explain, secret, serving, sessions
-from ck_middleware.cli.exits import NOT_STARTED, NotStarted
+from ck_middleware.cli.exits import NOT_STARTED, UNHEARD, NotStarted
 from ck_middleware.errors import ConfigError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -20,6 +21,17 @@ ABOUT = "Try ck-middleware on this machine, and look after an app that is behind
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command to its end, and give its exit code."""
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here, and not at the interpreter's end, where nobody could answer it
+    except BrokenPipeError:  # whoever read it has heard enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNHEARD
+
+
+def _run(argv: Sequence[str] | None) -> int:
     options = _parser().parse_args(argv)
     try:
         code: int = options.run(options)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 DONE: Final = 0
 FOUND: Final = 1  # a look at things found something that has to be mended
 NOT_STARTED: Final = 2  # as argparse's own
+UNHEARD: Final = 128 + 13  # as a shell tells of who was ended by SIGPIPE
 
 
 class NotStarted(Exception):
