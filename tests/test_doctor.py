@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import stat
 import sys
 import time
@@ -205,6 +206,27 @@ def test_an_env_file_that_cannot_be_read_is_a_sentence(
     assert ("UTF-8" if not hidden else "pip install 'ck-middleware[cli]'") in capsys.readouterr().err
     assert main(["doctor", "--env-file", "nowhere.env"]) == 2
     assert "There is no file nowhere.env" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_called_so_is_no_env_file(
+    examine: Examine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").mkdir()
+    assert not examine(code=0)
+    main(["doctor"])
+    assert "Read .env" not in capsys.readouterr().out
+    assert main(["doctor", "--env-file", ".env"]) == 2
+    assert "There is no file .env" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [(), ("--env-file", ".env")])
+def test_an_env_file_that_the_system_does_not_give_away_is_a_sentence(
+    argv: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").symlink_to("/proc/self/mem")  # whoever asks, root too, gets an error at its beginning
+    assert main(["doctor", *argv]) == 2
+    assert re.fullmatch(r"\.env cannot be read \(.+\); .*--no-env-file\.\n", capsys.readouterr().err)
+    assert main(["doctor", "--no-env-file"]) == 0
 
 
 # The provider

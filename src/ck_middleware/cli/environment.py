@@ -32,23 +32,30 @@ def load(options: argparse.Namespace) -> Path | None:
     path = Path(options.env_file or USUAL)
     if options.no_env_file:
         return None
-    if not path.exists():
-        if options.env_file:
+    try:
+        return _read(path, is_asked_for=bool(options.env_file))
+    except UnicodeDecodeError as exc:
+        raise NotStarted(f"{path} cannot be read; it has to be text in UTF-8.") from exc
+    except OSError as exc:
+        why = exc.strerror or type(exc).__name__
+        raise NotStarted(f"{path} cannot be read ({why}); let this user read it, or give --no-env-file.") from exc
+
+
+def _read(path: Path, *, is_asked_for: bool) -> Path | None:
+    # A folder may be called so as well, such as one with a virtual environment in it.
+    if not path.exists() or path.is_dir():
+        if is_asked_for:
             raise NotStarted(f"There is no file {path}; --env-file names the one with the app's settings.")
         return None
     try:
         import dotenv  # noqa: PLC0415  # comes with an extra
     except ImportError as exc:
         why = f"To read {path}, install: pip install 'ck-middleware[cli]'"
-        if options.env_file:
+        if is_asked_for:
             raise NotStarted(why) from exc
         sys.stderr.write(f"({why})\n")
         return None
-    try:
-        found = dotenv.dotenv_values(path)
-    except (OSError, UnicodeDecodeError) as exc:
-        raise NotStarted(f"{path} cannot be read ({type(exc).__name__}); it has to be text in UTF-8.") from exc
-    for name, value in found.items():
+    for name, value in dotenv.dotenv_values(path).items():
         if value is not None:
             os.environ.setdefault(name, value)
     return path
