@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Unpack, cast, get_type_hints
 
 import pytest
@@ -15,7 +16,9 @@ from ck_middleware.config import AuthConfig, Settings
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import Event
 from ck_middleware.observing import Observation
+from ck_middleware.page import Page
 from ck_middleware.stores import open_store
+from ck_middleware.templates import Templates
 
 SECRET = "k3y-" * 8
 CLIENT_SECRET = "s3cret-of-the-client"
@@ -64,9 +67,22 @@ VARIABLES: tuple[tuple[str, str, str, object], ...] = (
     ("idle_timeout", "CONSENTKEYS_IDLE_TIMEOUT", "15m", 900.0),
     ("store", "CONSENTKEYS_STORE", "cookie", "cookie"),
     ("store", "CONSENTKEYS_STORE", "redis://localhost/0", "redis://localhost/0"),
+    ("app_name", "CONSENTKEYS_APP_NAME", "Acme", "Acme"),
     ("claims", "CONSENTKEYS_CLAIMS", "email,name", ("email", "name")),
 )
-NULLABLE = {*URLS, "base_url", "redirect_uri", "public", "recheck", "on_event", "observers", "claims"}
+UNREADABLE = {("recheck", "CONSENTKEYS_RECHECK"), ("pages", "CONSENTKEYS_PAGES")}  # not without a store, and a folder
+NULLABLE = {
+    *URLS,
+    "base_url",
+    "redirect_uri",
+    "public",
+    "recheck",
+    "on_event",
+    "observers",
+    "app_name",
+    "pages",
+    "claims",
+}
 DURATIONS = {"session_lifetime", "idle_timeout", "login_lifetime", "leeway", "timeout"}
 DEFAULTS: Mapping[str, object] = {
     "client_auth": "client_secret_post",
@@ -92,6 +108,8 @@ DEFAULTS: Mapping[str, object] = {
     "recheck": None,
     "on_event": None,
     "observers": (),
+    "app_name": None,
+    "pages": None,
     "claims": None,
     "leeway": 60.0,
     "timeout": 10.0,
@@ -154,7 +172,7 @@ def test_white_space_around_a_variable_does_not_count(name: str, variable: str, 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
 def test_an_empty_variable_counts_as_absent(blank: str) -> None:
-    variables = [variable for _, variable, _, _ in VARIABLES] + ["CONSENTKEYS_RECHECK"]
+    variables = [variable for _, variable, _, _ in VARIABLES] + [variable for _, variable in UNREADABLE]
     assert AuthConfig.from_env(dict.fromkeys(variables, blank) | ENVIRONMENT) == AuthConfig(**NEEDED)
 
 
@@ -195,7 +213,7 @@ def test_the_table_names_the_variables_and_defaults_of_every_setting() -> None:
     table = {setting.name: setting.metadata for setting in dataclasses.fields(AuthConfig)}
     assert set(table) == set(get_type_hints(Settings))
     named = {(name, variable) for name, row in table.items() for variable in row["environment"]}
-    assert named == {(name, variable) for name, variable, _, _ in VARIABLES} | {("recheck", "CONSENTKEYS_RECHECK")}
+    assert named == {(name, variable) for name, variable, _, _ in VARIABLES} | UNREADABLE
     assert {name: row["default"] for name, row in table.items() if name in DEFAULTS} == DEFAULTS
 
 
@@ -863,6 +881,51 @@ def test_observers_are_plain_functions() -> None:
     assert "give functions" in problem(observers=[Counter])  # the class, where an instance was meant
     assert "give plain ones" in problem(observers=[awaited])
     assert "give plain ones" in problem(observers=[counter, AsyncCounter()])
+
+
+@pytest.mark.parametrize("name", ["Acme", "Acme & Söhne <b>", "ア" * 60, "  Acme\t", "'"])
+def test_an_app_has_a_name_for_people(name: str) -> None:
+    assert configured(app_name=name).app_name == name.strip()
+
+
+@pytest.mark.parametrize("name", ["", " ", "A" * 61, "a\nb", "a\u202eb", "a\x00b", "\ud800", 5, b"Acme"])
+def test_what_is_no_name_for_people_is_refused(name: object) -> None:
+    assert problem(app_name=name).startswith("app_name (CONSENTKEYS_APP_NAME): ")
+
+
+def test_own_pages_are_a_folder_or_a_function(tmp_path: Path) -> None:
+    def own(page: Page) -> str:
+        return page.title
+
+    (tmp_path / "page.html").write_text("$title $button")
+    assert configured(pages=own).pages is own
+    for folder in (tmp_path, str(tmp_path)):
+        assert isinstance(configured(pages=folder).pages, Templates)
+    config = AuthConfig.from_env(ENVIRONMENT | {"CONSENTKEYS_PAGES": str(tmp_path)})
+    assert isinstance(config.pages, Templates)
+
+
+def test_templates_are_read_at_start_and_every_fault_is_told(tmp_path: Path) -> None:
+    (tmp_path / "signed_out.html").write_text("\n$titel $wrods")
+    told = problems(pages=tmp_path)
+    assert told == (
+        "pages (CONSENTKEYS_PAGES): signed_out.html, line 2: $titel is not known; did you mean title?",
+        "pages (CONSENTKEYS_PAGES): signed_out.html, line 2: $wrods is not known; did you mean words?",
+    )
+    assert "is not a folder" in environment_problems(ENVIRONMENT | {"CONSENTKEYS_PAGES": "nowhere"})[0]
+
+
+def test_own_pages_are_made_at_once() -> None:
+    async def later(page: Page) -> str:
+        return page.title
+
+    class Later:
+        async def __call__(self, page: Page) -> str:
+            return page.title
+
+    for own in (later, Later()):
+        assert "is an async function" in problem(pages=own)
+    assert "give a folder of templates, or a function" in problem(pages=5)
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("15m", 900), (timedelta(minutes=5), 300), (1, 1), (None, None)])

@@ -3,17 +3,27 @@
 import base64
 import hashlib
 import json
+import logging
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from ck_middleware import errors, pages
+from ck_middleware import AuthConfig, errors, pages
 from ck_middleware.errors import LoginRefused
+from ck_middleware.languages import ENGLISH, LANGUAGES
 from ck_middleware.messages import Response
+from ck_middleware.page import Page
+from ck_middleware.pages import Pages
+from support.faces import PlainRequest
+from support.provider import CLIENT_ID, CLIENT_SECRET
 
 NASTY = "\"><script>alert('x')</script>&amp;"
+PERSON = PlainRequest()
+PROGRAM = PlainRequest(headers={"accept": "application/json"})
+SESSION_SECRET = "0123456789abcdef" * 2
 
 
 def subclasses(kind: type[LoginRefused]) -> list[type[LoginRefused]]:
@@ -23,31 +33,49 @@ def subclasses(kind: type[LoginRefused]) -> list[type[LoginRefused]]:
 REFUSALS = subclasses(LoginRefused)
 
 
-def refused(kind: type[LoginRefused], *, person: bool, again: str = "/auth/login?next=%2F") -> Response:
-    return pages.login_refused(
-        kind("a secret reason"), person=person, reference="abc123", again=again, cookies=("a=b",)
+def said(own: Callable[[Page], str | None] | None = None, *, app_name: str | None = None) -> Pages:
+    config = AuthConfig(
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        session_secret=SESSION_SECRET,
+        pages=own,
+        app_name=app_name,
     )
+    return Pages(config)
 
 
-def every_page() -> list[Response]:
+def refused(
+    kind: type[LoginRefused],
+    request: PlainRequest = PERSON,
+    *,
+    again: str = "/auth/login?next=%2F",
+    by: Pages | None = None,
+) -> Response:
+    told = (by or said()).login_refused
+    return told(request, kind("a secret reason"), reference="abc123", again=again, cookies=("a=b",))
+
+
+def every_page(request: PlainRequest = PERSON, by: Pages | None = None) -> list[Response]:
+    by = by or said()
     return [
-        *(refused(kind, person=True) for kind in REFUSALS),
-        pages.confirm_logout("/auth/logout", "token", cookies=()),
-        pages.signed_out("/auth/login", cookies=()),
-        pages.notice(404, "not_found", person=True),
-        pages.notice(400, "path_refused", person=True),
-        pages.notice(405, "method_not_allowed", person=True),
-        pages.notice(403, "cross_site", person=True),
-        pages.notice(500, "internal_error", person=True),
-        pages.notice(503, "store_unavailable", person=True),
+        *(refused(kind, request, by=by) for kind in REFUSALS),
+        by.confirm_logout(request, "/auth/logout", "token", cookies=()),
+        by.signed_out(request, "/auth/login", cookies=()),
+        by.notice(request, 404, "not_found"),
+        by.notice(request, 400, "path_refused"),
+        by.notice(request, 405, "method_not_allowed"),
+        by.notice(request, 403, "cross_site"),
+        by.failed(request, "abc123"),
+        by.store_down(request, reference="abc123", headers=()),
     ]
 
 
 def every_answer() -> list[Response]:
     return [
         *every_page(),
-        *(refused(kind, person=False) for kind in REFUSALS),
-        pages.notice(404, "not_found", person=False),
+        *every_page(by=said(lambda page: page.title)),
+        *(refused(kind, PROGRAM) for kind in REFUSALS),
+        said().notice(PROGRAM, 404, "not_found"),
         pages.data(200, {"user": {}}),
         pages.redirect("/x"),
     ]
@@ -113,6 +141,7 @@ def test_pages_need_no_script_and_load_nothing() -> None:
             "main",
             "h1",
             "p",
+            "div",
             "a",
             "form",
             "input",
@@ -127,7 +156,7 @@ def test_pages_need_no_script_and_load_nothing() -> None:
 def test_pages_can_be_read_and_used_by_everyone() -> None:
     for response in every_page():
         outline = Outline(text(response))
-        assert outline.all("html") == [{"lang": "en"}]
+        assert outline.all("html") == [{"lang": "en", "dir": "ltr"}]
         assert len(outline.all("h1")) == len(outline.all("main")) == len(outline.all("title")) == 1
         assert "prefers-color-scheme:dark" in text(response)
         assert ":focus-visible" in text(response)
@@ -136,7 +165,7 @@ def test_pages_can_be_read_and_used_by_everyone() -> None:
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_a_refusal_shows_its_code_and_reference_and_never_its_reason(kind: type[LoginRefused]) -> None:
-    page, answer = refused(kind, person=True), refused(kind, person=False)
+    page, answer = refused(kind), refused(kind, PROGRAM)
     assert page.status == answer.status == kind.status
     assert page.cookies == answer.cookies == ("a=b",)
     assert f"Code {kind.code}, reference abc123" in text(page)
@@ -150,7 +179,7 @@ def test_a_refusal_shows_its_code_and_reference_and_never_its_reason(kind: type[
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_every_refusal_has_a_way_to_try_again(kind: type[LoginRefused]) -> None:
-    links = Outline(text(refused(kind, person=True))).all("a")
+    links = Outline(text(refused(kind))).all("a")
     assert [link["href"] for link in links] == ["/auth/login?next=%2F"]
 
 
@@ -162,13 +191,15 @@ def test_each_refusal_has_a_code_of_its_own() -> None:
 
 
 def test_what_is_put_into_a_page_is_escaped() -> None:
-    page = refused(errors.CallbackInvalid, person=True, again=NASTY)
+    page = refused(errors.CallbackInvalid, again=NASTY)
     assert [link["href"] for link in Outline(text(page)).all("a")] == [NASTY]
-    confirm = Outline(text(pages.confirm_logout(NASTY, NASTY, cookies=())))
+    posted = said().confirm_logout(PERSON, NASTY, NASTY, cookies=())
+    left = said(app_name=NASTY).signed_out(PERSON, NASTY, cookies=())
+    confirm = Outline(text(posted))
     assert [form["action"] for form in confirm.all("form")] == [NASTY]
     assert [field["value"] for field in confirm.all("input")] == [NASTY]
-    assert [link["href"] for link in Outline(text(pages.signed_out(NASTY, cookies=()))).all("a")] == [NASTY]
-    for response in (page, pages.confirm_logout(NASTY, NASTY, cookies=()), pages.signed_out(NASTY, cookies=())):
+    assert [link["href"] for link in Outline(text(left)).all("a")] == [NASTY]
+    for response in (page, posted, left):
         assert "<script" not in text(response)
 
 
@@ -180,7 +211,7 @@ def test_json_is_no_page_whatever_is_in_it() -> None:
 
 
 def test_the_logout_page_posts() -> None:
-    page = pages.confirm_logout("/pre/auth/logout", "signed", cookies=("a=b",))
+    page = said().confirm_logout(PERSON, "/pre/auth/logout", "signed", cookies=("a=b",))
     outline = Outline(text(page))
     assert (page.status, page.cookies) == (200, ("a=b",))
     assert outline.all("form") == [{"method": "post", "action": "/pre/auth/logout"}]
@@ -195,15 +226,138 @@ def test_a_redirect_never_repeats_a_post() -> None:
 
 
 def test_a_notice_reads_as_json_for_programs() -> None:
-    answer = pages.notice(405, "method_not_allowed", person=False, headers=(("Allow", "GET"),), cookies=("a=b",))
+    answer = said().notice(PROGRAM, 405, "method_not_allowed", headers=(("Allow", "GET"),), cookies=("a=b",))
     assert (answer.status, dict(answer.headers)["Allow"], answer.cookies) == (405, "GET", ("a=b",))
     assert json.loads(answer.body)["code"] == "method_not_allowed"
-    page = pages.notice(405, "method_not_allowed", person=True, headers=(("Allow", "GET"),), cookies=("a=b",))
+    page = said().notice(PERSON, 405, "method_not_allowed", headers=(("Allow", "GET"),), cookies=("a=b",))
     assert (page.status, dict(page.headers)["Allow"], page.cookies) == (405, "GET", ("a=b",))
+
+
+def test_a_page_whose_reference_stands_in_the_log_shows_it() -> None:
+    for response in (said().failed(PERSON, "abc123"), said().store_down(PERSON, reference="abc123", headers=())):
+        assert "reference abc123" in text(response)
+
+
+def test_the_name_of_the_app_stands_on_every_page_and_in_no_answer_for_programs() -> None:
+    by = said(app_name="Acme")
+    for page in every_page(by=by):
+        assert re.search("<title>[^<]+ · Acme</title>", text(page))
+        assert "this app" not in text(page)
+    assert "to come back to Acme." in text(by.confirm_logout(PERSON, "/", "token", cookies=()))
+    assert "to come back to this app." in text(said().confirm_logout(PERSON, "/", "token", cookies=()))
+    assert "Acme" not in text(refused(errors.SessionTooLarge, PROGRAM, by=by))
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_a_page_is_in_the_language_of_who_reads_it(tag: str) -> None:
+    language = LANGUAGES[tag]
+    reader = PlainRequest(headers={"accept-language": f"{tag}-XX, *;q=0.1"})
+    for response in every_page(reader):
+        assert Outline(text(response)).all("html") == [{"lang": tag, "dir": language.direction}]
+        assert dict(response.headers)["Content-Language"] == tag
+    page = text(refused(errors.LoginUnfinished, reader))
+    assert language.texts["login_expired"].title in page
+    assert language.details.format(code="login_expired", reference="abc123") in page
+    assert f">{language.texts['login_expired'].action}</a>" in page
+
+
+def test_programs_are_told_the_same_in_every_language() -> None:
+    german = PlainRequest(headers={"accept": "application/json", "accept-language": "de"})
+    assert refused(errors.LoginUnfinished, german) == refused(errors.LoginUnfinished, PROGRAM)
+    assert said().notice(german, 404, "not_found") == said().notice(PROGRAM, 404, "not_found")
+    assert "Content-Language" not in dict(said().notice(german, 404, "not_found").headers)
+
+
+def test_an_app_can_have_pages_of_its_own() -> None:
+    shown: list[Page] = []
+
+    def own(page: Page) -> str | None:
+        shown.append(page)
+        return f"<h1>{page.code}</h1>" if page.code == "signed_out" else None
+
+    by = said(own, app_name="Acme")
+    left = by.signed_out(PERSON, "/auth/login", cookies=("a=b",))
+    assert (left.status, text(left), left.cookies) == (200, "<h1>signed_out</h1>", ("a=b",))
+    assert by.notice(PERSON, 404, "not_found") == said(app_name="Acme").notice(PERSON, 404, "not_found")
+    assert [page.code for page in shown] == ["signed_out", "not_found"]
+    assert shown[0] == Page(
+        code="signed_out",
+        status=200,
+        language="en",
+        direction="ltr",
+        app_name="Acme",
+        title=ENGLISH.texts["signed_out"].title,
+        words=ENGLISH.texts["signed_out"].words,
+        action="Sign in",
+        url="/auth/login",
+    )
+
+
+def test_an_own_page_is_told_all_that_ours_says() -> None:
+    shown: list[Page] = []
+    by = said(shown.append)
+    refused(errors.LoginUnfinished, PlainRequest(headers={"accept-language": "de"}), by=by)
+    by.confirm_logout(PERSON, "/auth/logout", "signed", cookies=())
+    refusal, confirm = shown
+    assert (refusal.code, refusal.status, refusal.reference) == ("login_expired", 400, "abc123")
+    assert (refusal.language, refusal.url, refusal.token) == ("de", "/auth/login?next=%2F", "")
+    assert refusal.details == "Code login_expired, Referenz abc123"
+    assert (confirm.url, confirm.token) == ("/auth/logout", "signed")
+    assert Outline(confirm.button).all("input") == [{"type": "hidden", "name": "token", "value": "signed"}]
+    assert "signed" not in repr(confirm)
+
+
+def test_programs_are_answered_whatever_pages_an_app_has() -> None:
+    def own(page: Page) -> str:
+        raise AssertionError
+
+    assert refused(errors.CodeRefused, PROGRAM, by=said(own)) == refused(errors.CodeRefused, PROGRAM)
+
+
+def test_an_own_page_has_our_headers_and_its_own_styles_and_no_scripts() -> None:
+    ours = dict(said().notice(PERSON, 404, "not_found", headers=(("Retry-After", "1"),)).headers)
+    own = dict(said(lambda _: "x").notice(PERSON, 404, "not_found", headers=(("Retry-After", "1"),)).headers)
+    same = ours.keys() - {"Content-Security-Policy", "Content-Language"}
+    assert {name: own[name] for name in same} == {name: ours[name] for name in same}
+    assert own.keys() == ours.keys() - {"Content-Language"}  # in which one it is, the app alone knows
+    policy = dict(part.split(" ", 1) for part in own["Content-Security-Policy"].split("; "))
+    assert policy.pop("style-src").split() == [pages.OUR_STYLE, "'self'"]
+    assert policy == {
+        "default-src": "'none'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+        "img-src": "'self'",
+        "font-src": "'self'",
+    }
+
+
+def raising(page: Page) -> str:
+    raise ZeroDivisionError("a secret of the app")
+
+
+@pytest.mark.parametrize("broken", [raising, lambda _: b"bytes", lambda _: 1, lambda _: "\ud800"])
+def test_an_own_page_that_fails_is_replaced_by_ours(
+    broken: Callable[[Page], str | None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, "ck_middleware"):
+        assert every_page(by=said(broken)) == every_page()
+    assert len(caplog.records) == len(every_page())
+    assert "a secret of the app" not in caplog.text
 
 
 def test_every_text_is_used() -> None:
     used = {kind.code for kind in REFUSALS}
+    house = Path(pages.__file__).parent
+    source = "".join(file.read_text("utf-8") for file in house.rglob("*.py") if file.parent.name != "texts")
+    for code in ENGLISH.texts.keys() - used:
+        assert f'"{code}"' in source, code
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_no_text_of_a_page_stands_elsewhere(tag: str) -> None:
+    """Than in the folder of texts, which is the one to translate."""
     source = "".join(file.read_text("utf-8") for file in Path(pages.__file__).parent.glob("*.py"))
-    for code in pages.TEXTS.keys() - used:
-        assert len(re.findall(f'"{code}"', source)) > 1, code
+    for text in LANGUAGES[tag].texts.values():
+        assert f'"{text.title}"' not in source
+        assert f">{text.title}<" not in source
+        assert text.words not in source

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from starlette.authentication import AuthCredentials
 
 from ck_middleware.errors import ConfigError, StoreUnavailable
-from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
+from ck_middleware.gate import Gate, configured, warn_of_invisible_mount
 from ck_middleware.headers import octets_with_cookies
 from ck_middleware.live import Connection, Live
 from ck_middleware.looping import LoopHttp, LoopRuntime
@@ -74,7 +74,7 @@ class ASGIAuthMiddleware:
             cookies = _cookies(scope)
             outcome = self._at_once(scope, cookies) or await self._judged(scope, receive, cookies)
         except Exception as exc:  # noqa: BLE001  # whatever it is, nobody comes in because of it
-            outcome = failed(ASGIRequest(scope, receive, cookies), exc)
+            outcome = self._gate.failed(ASGIRequest(scope, receive, cookies), exc)
         if type(outcome) is Response:
             await (_answer if kind == "http" else _deny)(outcome, scope, receive, send)
             return

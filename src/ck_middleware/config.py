@@ -18,6 +18,7 @@ from ck_middleware.addresses import Address, split
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import Listener
 from ck_middleware.observing import Observer
+from ck_middleware.page import OwnPages
 from ck_middleware.policy import canonical
 from ck_middleware.readers import faults_of, refuse
 from ck_middleware.settings import Settings
@@ -146,6 +147,8 @@ class AuthConfig:
     recheck: float | None = _setting(readers.duration, "CONSENTKEYS_RECHECK", default=None)
     on_event: Listener | None = _setting(readers.listener, default=None)  # noqa: RUF009  # as every line here
     observers: tuple[Observer, ...] = _setting(readers.observers, default=())
+    app_name: str | None = _setting(readers.app_name, "CONSENTKEYS_APP_NAME", default=None)
+    pages: OwnPages | None = _setting(readers.pages, "CONSENTKEYS_PAGES", default=None)  # noqa: RUF009  # as above
     claims: tuple[str, ...] | None = _setting(readers.words, "CONSENTKEYS_CLAIMS", default=None)
     leeway: float = _setting(readers.leeway, default=60.0)
     timeout: float = _setting(readers.duration, default=10.0)

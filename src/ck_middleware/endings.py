@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ck_middleware.config import AuthConfig
     from ck_middleware.events import Teller
     from ck_middleware.messages import Request, Response
+    from ck_middleware.pages import Pages
     from ck_middleware.provider import Provider
     from ck_middleware.sessions import Sessions
     from ck_middleware.site import Site
@@ -37,11 +38,12 @@ RETURN_LIFETIME = 600  # seconds between leaving for the provider's log-out page
 class Endings:
     """Log-out, from in front and from behind."""
 
-    def __init__(
-        self, config: AuthConfig, site: Site, *, provider: Provider, sessions: Sessions, teller: Teller
+    def __init__(  # noqa: PLR0913  # the parts it is wired from
+        self, config: AuthConfig, site: Site, *, said: Pages, provider: Provider, sessions: Sessions, teller: Teller
     ) -> None:
         self._config = config
         self._site = site
+        self._pages = said
         self._provider = provider
         self._sessions = sessions
         self._teller = teller
@@ -53,7 +55,7 @@ class Endings:
     async def ask_logout(self, request: Request) -> Response:
         found = await self._sessions.find(request)
         if not found.user.is_authenticated:
-            return pages.signed_out(self._login_again(request), cookies=found.cookies)
+            return self._pages.signed_out(request, self._login_again(request), cookies=found.cookies)
         return self._confirm(request, found.user, found.cookies)
 
     async def logout(self, request: Request) -> Response:
@@ -68,7 +70,7 @@ class Endings:
         if own is False:
             text = "logout refused: posted from another site"
             self._note("logout", text, level=WARNING, by="person", outcome="refused")
-            return pages.notice(403, "cross_site", person=is_person)
+            return self._pages.notice(request, 403, "cross_site")
         cookies, url = await self._end(request, user, everywhere=only(form, "everywhere") == "1")
         if is_person:
             return pages.redirect(url or self._after_logout(request), cookies=cookies)
@@ -145,7 +147,8 @@ class Endings:
 
     def _confirm(self, request: Request, user: User, cookies: tuple[str, ...]) -> Response:
         action = self._site.mount(request) + self._path
-        return pages.confirm_logout(action, self._signature.sign(_form_of(user)), cookies=cookies)
+        token = self._signature.sign(_form_of(user))
+        return self._pages.confirm_logout(request, action, token, cookies=cookies)
 
     async def _provider_logout(self, request: Request, hint: str | None) -> str | None:
         """The provider's log-out page, if it has one and can be asked. Whether or not, our session is over."""

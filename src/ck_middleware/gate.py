@@ -50,6 +50,8 @@ UNKNOWN = Pass()  # whose request it is, the store could not say
 # (RFC 6750, 3.1).
 CHALLENGE = ("WWW-Authenticate", 'OpenIDConnect realm="login"')
 
+RETRY = (("Retry-After", "5"),)  # seconds, when the store cannot be asked
+
 REMEMBERED = 1024  # places
 ANSWERS = 256  # to those who are turned away, each with an address of LONGEST_RETURN at most
 LONGEST_REMEMBERED = 512  # characters of what one is told by; an app has few that are longer, a stranger has many
@@ -85,6 +87,7 @@ class Gate:
         teller = Teller(config.on_event, runtime, self.observers)
         seal = Seal(config.session_secret, purpose="login", client=config.client)
         self._site = Site(config)
+        self._pages = pages.Pages(config)
         self._policy = Policy(protect=config.protect, public=config.public, api=config.api, mount=config.mount)
         places: Recent[str, Place] = Recent(entries=REMEMBERED, octets=REMEMBERED * 4 * LONGEST_REMEMBERED)
         self._known, self._know = places.get, places.keep
@@ -99,6 +102,7 @@ class Gate:
         self._routes = Routes(
             config,
             self._site,
+            said=self._pages,
             provider=provider,
             sessions=self._sessions,
             transactions=Transactions(seal, attributes, lifetime=config.login_lifetime),
@@ -137,7 +141,7 @@ class Gate:
         """Never raises for anything that a stranger or the provider can send. `found` is what `ask` gave."""
         place = self._place(request)
         if place.verdict is REFUSED:
-            return pages.notice(400, "path_refused", person=is_navigation(request))
+            return self._pages.notice(request, 400, "path_refused")
         try:
             if place.is_ours:
                 return await self._routes.answer(request, place.inside)
@@ -173,8 +177,22 @@ class Gate:
         # Nobody knows who is logged in: the app must not be opened to strangers, nor people be sent to log in anew.
         if place.verdict is OPEN and not place.is_ours:
             return NOBODY
-        person = is_navigation(request) and place.verdict is not API
-        return pages.notice(503, "store_unavailable", person=person, headers=(("Retry-After", "5"),))
+        if place.verdict is API or not is_navigation(request):
+            return pages.refusal(503, "store_unavailable", headers=RETRY)
+        reference = secrets.token_hex(6)
+        event(WARNING, "page_refused", "page refused while the store is down", correlation_id=reference)
+        return self._pages.store_down(request, reference=reference, headers=RETRY)
+
+    def failed(self, request: Request, exc: Exception) -> Response:
+        """The answer when the guard itself has a fault: nobody comes in.
+
+        The log gets the kind of exception and where it was raised, not its text, which may quote a cookie or a token.
+        """
+        reference = secrets.token_hex(6)
+        frames = reversed(traceback.extract_tb(exc.__traceback__)[-5:])
+        places = " < ".join(f"{at.filename}:{at.lineno}" for at in frames)
+        event(ERROR, "internal_error", "the guard failed", correlation_id=reference, kind=type(exc).__name__, at=places)
+        return self._pages.failed(request, reference)
 
     def _handshake(self, request: Request, found: Pass) -> Pass:
         # Any site can open a WebSocket to ours, and browsers send the cookie along: without this check it would act as
@@ -233,17 +251,6 @@ def _configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
         names = ", ".join(sorted(settings))
         raise ConfigError([f"config and keywords ({names}) were both given: put the keywords into the AuthConfig"])
     return config
-
-
-def failed(request: Request, exc: Exception) -> Response:
-    """The answer when the guard itself has a fault: nobody comes in.
-
-    The log gets the kind of exception and where it was raised, not its text, which may quote a cookie or a token.
-    """
-    reference = secrets.token_hex(6)
-    places = " < ".join(f"{at.filename}:{at.lineno}" for at in reversed(traceback.extract_tb(exc.__traceback__)[-5:]))
-    event(ERROR, "internal_error", "the guard failed", correlation_id=reference, kind=type(exc).__name__, at=places)
-    return pages.failed(person=is_navigation(request), reference=reference)
 
 
 def warn_of_invisible_mount(config: AuthConfig, where: str, mount: object) -> None:

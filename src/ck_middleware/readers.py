@@ -9,6 +9,8 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from os import PathLike
+from pathlib import Path
 from typing import Final, NoReturn, ParamSpec
 
 from ck_middleware.addresses import split
@@ -16,10 +18,13 @@ from ck_middleware.errors import Fault
 from ck_middleware.events import Event
 from ck_middleware.jose import ALGORITHMS
 from ck_middleware.observing import Observer
+from ck_middleware.page import OwnPages
 from ck_middleware.policy import canonical, return_path
 from ck_middleware.stores import check_url
+from ck_middleware.templates import Templates
 
 SHORTEST_SECRET: Final = 32  # bytes; a session secret is keying material for AES-256
+LONGEST_NAME: Final = 60  # characters of the app's name, which stands in sentences
 LONGEST_SPAN: Final = 100 * 365 * 86400  # seconds; clocks of machines and stores cannot count as far as a float can
 MOST_LEEWAY: Final = 60  # seconds; more would revive ID tokens that have expired
 CLIENT_AUTHS: Final = ("client_secret_post", "client_secret_basic", "none")
@@ -271,3 +276,21 @@ def observers(value: object) -> tuple[Observer, ...]:
         if any(map(inspect.iscoroutinefunction, (one, getattr(one, "__call__", None)))):  # noqa: B004
             refuse("has an async function in it; give plain ones, which are called at once and never block")
     return tuple(value)
+
+
+def app_name(value: object) -> str:
+    name = text(value).strip()
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+        refuse(f"is not a name to show people; give 1 to {LONGEST_NAME} characters, and none that cannot be printed")
+    return name
+
+
+def pages(value: object) -> OwnPages:
+    """Read a folder of templates, all of them now; a function is the caller's own."""
+    if isinstance(value, str | PathLike):
+        return Templates(Path(value))
+    if not callable(value):
+        refuse(f"is of type {type(value).__name__}; give a folder of templates, or a function that takes one page")
+    if any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None)))):  # noqa: B004
+        refuse("is an async function; give a plain one, which has to answer at once")
+    return value

@@ -23,7 +23,6 @@ from ck_middleware.forms import fields, only
 from ck_middleware.log import ERROR, WARNING
 from ck_middleware.policy import return_path
 from ck_middleware.sessions import encode
-from ck_middleware.site import is_navigation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from ck_middleware.events import Teller
     from ck_middleware.health import Health
     from ck_middleware.messages import Request, Response
+    from ck_middleware.pages import Pages
     from ck_middleware.provider import Provider
     from ck_middleware.sessions import Sessions
     from ck_middleware.site import Site
@@ -58,6 +58,7 @@ class Routes:
         config: AuthConfig,
         site: Site,
         *,
+        said: Pages,
         provider: Provider,
         sessions: Sessions,
         transactions: Transactions,
@@ -66,12 +67,13 @@ class Routes:
     ) -> None:
         self._config = config
         self._site = site
+        self._pages = said
         self._provider = provider
         self._sessions = sessions
         self._transactions = transactions
         self._teller = teller
         self._observers = teller.observers
-        endings = Endings(config, site, provider=provider, sessions=sessions, teller=teller)
+        endings = Endings(config, site, said=said, provider=provider, sessions=sessions, teller=teller)
         self.returned_from_logout = endings.returned_from_logout
         self._below = config.auth_prefix.casefold() + "/"
         self._table: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {
@@ -91,11 +93,11 @@ class Routes:
     async def answer(self, request: Request, path: str) -> Response:
         methods = self._table.get(path)
         if methods is None or request.is_websocket:
-            return pages.notice(404, "not_found", person=is_navigation(request))
+            return self._pages.notice(request, 404, "not_found")
         act = methods.get(request.method)
         if act is None:
             allow = (("Allow", ", ".join(methods)),)
-            return pages.notice(405, "method_not_allowed", person=is_navigation(request), headers=allow)
+            return self._pages.notice(request, 405, "method_not_allowed", headers=allow)
         return await act(request)
 
     async def login(self, request: Request) -> Response:
@@ -215,9 +217,7 @@ class Routes:
         note, code = self._observers.note, refusal.code
         note("login_refused", "login refused", level=level, code=code, correlation_id=reference, reason=refusal)
         again = self._site.login_url(request, return_to)
-        return pages.login_refused(
-            refusal, person=is_navigation(request), reference=reference, again=again, cookies=cookies
-        )
+        return self._pages.login_refused(request, refusal, reference=reference, again=again, cookies=cookies)
 
 
 def _passed_on(query: dict[str, list[str]]) -> dict[str, str]:

@@ -5,10 +5,12 @@ What stands under a setting here is its line in docs/settings.md. What becomes o
 
 from collections.abc import Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import TypeAlias, TypedDict
 
 from ck_middleware.events import Listener
 from ck_middleware.observing import Observer
+from ck_middleware.page import OwnPages
 
 Duration: TypeAlias = float | str | timedelta  # seconds, or text such as 30s, 15m, 8h, 7d
 Words: TypeAlias = str | Sequence[str]  # a list, or one text with commas between
@@ -86,6 +88,11 @@ class Settings(TypedDict, total=False):
     observers: Sequence[Observer]
     """Functions that are told of everything that happens, and never whom it happened to: metrics, traces. Each takes
     one `Observation`, is called at once, and must not block."""
+    app_name: str | None
+    """What people know the app as. It stands on the middleware's own pages."""
+    pages: PathLike[str] | str | OwnPages | None
+    """The app's own pages in place of the middleware's: a folder of templates, or a function that takes a `Page` and
+    gives HTML, or `None` for ours."""
     claims: Words | None
     """The claims to keep, by name; the rest is dropped before anything is stored. `sub` and `iss` stay."""
     leeway: Duration

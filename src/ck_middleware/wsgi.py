@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ck_middleware.blocking import BlockingHttp, BlockingRuntime
 from ck_middleware.errors import ConfigError
-from ck_middleware.gate import Gate, configured, failed, warn_of_invisible_mount
+from ck_middleware.gate import Gate, configured, warn_of_invisible_mount
 from ck_middleware.headers import with_cookies
 from ck_middleware.messages import Request, Response
 from ck_middleware.ports import step
@@ -59,7 +59,7 @@ class WSGIAuthMiddleware:
         try:
             outcome = self._at_once(environ) or step(self._gate.admit(WSGIRequest(environ)))
         except Exception as exc:  # noqa: BLE001  # whatever it is, nobody comes in because of it
-            outcome = failed(WSGIRequest(environ), exc)
+            outcome = self._gate.failed(WSGIRequest(environ), exc)
         if type(outcome) is Response:
             return _answer(outcome, environ, start_response)
         environ[SESSION] = BlockingSession(outcome.session) if outcome.session else None

@@ -1,5 +1,6 @@
 """The store cannot be asked: nobody comes in, nobody is sent away, and nothing has to be restarted."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_a_person_sees_a_calm_page_and_is_not_sent_to_log_in(ada: Browser, store
     assert ada.face.seen == []
     up(store)
     assert told(ada.get("/in"))["name"] == "Ada"
+
+
+def test_a_page_shows_a_reference_that_stands_in_the_log(
+    ada: Browser, store: Failing, caplog: pytest.LogCaptureFixture
+) -> None:
+    down(store)
+    answer = ada.get("/in")
+    shown = re.search("Code store_unavailable, reference ([0-9a-f]{12})<", answer.text)
+    assert shown
+    assert f"correlation_id={shown[1]}" in caplog.text
+    assert "correlation_id" not in ada.fetch("/in").json
 
 
 @pytest.mark.parametrize(("target", "headers"), [("/api/x", {}), ("/in", FETCH), ("/auth/me", FETCH)])

@@ -33,9 +33,9 @@ from ck_middleware import ASGIAuthMiddleware, AuthError, ConfigError, WSGIAuthMi
 from ck_middleware.config import Settings
 from ck_middleware.dev.grants import ACCESS_LIFETIME
 from ck_middleware.gate import Gate
+from ck_middleware.languages import ENGLISH
 from ck_middleware.log import LOGGER
 from ck_middleware.messages import Request
-from ck_middleware.pages import TEXTS
 from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from support import forgery
 from support.browser import Browser, query_of
@@ -82,8 +82,8 @@ class Watch:
         if form := re.search('name="token" value="([^"]+)"', answer.text):
             self.secret("logout form", unescape(form[1]), "form")
             self.codes.add("confirm_logout")
-        for code in TEXTS:
-            if f'"code": "{code}"' in answer.text or f"Code {code}," in answer.text or TEXTS[code].title in answer.text:
+        for code, text in ENGLISH.texts.items():
+            if f'"code": "{code}"' in answer.text or f"Code {code}," in answer.text or text.title in answer.text:
                 self.codes.add(code)
 
 
@@ -478,7 +478,7 @@ def test_every_way_to_say_no_is_driven() -> None:
         return {kind.code}.union(*(all_of(below) for below in kind.__subclasses__()))
 
     driven = ELSEWHERE.union(*STORIES.values(), *SEALED_STORIES.values())
-    assert driven == set(TEXTS)
+    assert driven == set(ENGLISH.texts)
     assert all_of(errors.LoginRefused) - {errors.LoginRefused.code} <= driven
 
 

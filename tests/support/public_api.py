@@ -36,6 +36,7 @@ SHELVES = sorted(f"{PACKAGE}.contrib.{file.stem}" for file in HOUSE.glob("contri
 MODULES = [PACKAGE, *SHELVES, f"{PACKAGE}.testing"]
 # What is documented under the name of the file that it is in.
 DOCUMENTED = {
+    f"{PACKAGE}.page": ["Page"],
     f"{PACKAGE}.stores.memory": ["AsyncMemoryStore", "MemoryStore"],
     f"{PACKAGE}.stores.own": ["AsyncStore", "Store"],
     f"{PACKAGE}.testing.faults": ["Faults"],

@@ -16,7 +16,7 @@ from ck_middleware.cli import environment
 from ck_middleware.cli.exits import DONE, NotStarted
 from ck_middleware.config import AuthConfig
 from ck_middleware.doctor import session
-from ck_middleware.pages import TEXTS
+from ck_middleware.languages import ENGLISH
 from ck_middleware.policy import Policy, Verdict
 from ck_middleware.wrapped import middleware_of
 
@@ -121,7 +121,7 @@ def _described(message: Message, *body: Message) -> str:
         return "on to the app, with the user" if message["user"].is_authenticated else "on to the app, as nobody"
     headers = [f"{TOLD[name]}: {_short(value.decode())}" for name, value in message["headers"] if name in TOLD]
     page = b"".join(part.get("body", b"") for part in body).decode()
-    codes = [code for code in TEXTS if code in page]
+    codes = [code for code in ENGLISH.texts if code in page]
     return "; ".join([str(message["status"]), *codes, *headers])
 
 
