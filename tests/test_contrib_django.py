@@ -115,6 +115,7 @@ OURS, DJANGOS = (
     "ck_middleware.contrib.django_auth.RemoteUserMiddleware",
     "django.contrib.auth.middleware.RemoteUserMiddleware",
 )
+OWN = "django_own.OwnRemoteUserMiddleware"
 FACES = {
     "wsgi": "gunicorn --bind localhost:{} django_people:wsgi",
     "asgi": "uvicorn --host localhost --port {} django_people:asgi",
@@ -122,7 +123,9 @@ FACES = {
 
 
 @pytest.fixture(
-    scope="module", params=[("wsgi", OURS), ("asgi", OURS), ("wsgi", DJANGOS)], ids=["wsgi", "asgi", "django's"]
+    scope="module",
+    params=[("wsgi", OURS), ("asgi", OURS), ("wsgi", DJANGOS), ("asgi", OWN)],
+    ids=["wsgi", "asgi", "django's", "own"],
 )
 def origin(request: pytest.FixtureRequest, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     face, middleware = request.param
@@ -177,7 +180,9 @@ def test_who_logs_in_as_somebody_else_is_somebody_else_at_once(browser: Browser)
     assert browser.ask("/who").json()["id"] != first["id"]
 
 
-@pytest.mark.parametrize("name", ["Remote-User", "Remote_User", "REMOTE-USER", "Auth-Type"])
+@pytest.mark.parametrize(
+    "name", ["Remote-User", "Remote_User", "REMOTE-USER", "Auth-Type", "X-Own-User", "Http-X-Own-User"]
+)
 def test_no_header_makes_anybody_of_a_stranger_or_another_of_a_person(browser: Browser, name: str) -> None:
     assert browser.ask("/open/who", **{name: "otter"}).json() == NOBODY
     browser.log_in("/who")

@@ -61,7 +61,8 @@ FRAMEWORKS = (
         "The rest is as above.",
         first="`request.user` from Django's table needs a middleware of ours here: Django's own "
         "`RemoteUserMiddleware` finds nobody on ASGI. Take "
-        "`ck_middleware.contrib.django_auth.RemoteUserMiddleware`; all else is as in "
+        "`ck_middleware.contrib.django_auth.RemoteUserMiddleware`, and derive one of your own from that, whatever its "
+        "`header` is; all else is as in "
         "[Django, with its users](#django-with-its-users).",
     ),
     Framework(
