@@ -3,7 +3,6 @@
 import argparse
 import ast
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 
 import ck_middleware
@@ -28,7 +27,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "keep_tokens",
         "recheck",
         "on_event",
+        "observers",
     ),
+    "What people see": ("app_name", "pages"),
     "The provider": (
         "issuer",
         "authorization_endpoint",
@@ -44,12 +45,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "timeout",
     ),
 }
-REST = "More"  # what has no group yet
 DISCOVERED = "from discovery"
 TOLD = {  # defaults that follow from something else
     "client_secret": "required",
     "redirect_uri": "`base_url` + `auth_prefix` + `/callback`",
     "claims": "all",
+    "pages": "ours",
     **dict.fromkeys(GROUPS["The provider"][1:6], DISCOVERED),
 }
 
@@ -92,10 +93,7 @@ def _duration(seconds: float) -> str:
 
 
 def settings() -> Iterator[str]:
-    names = [setting.name for setting in fields(AuthConfig)]
-    grouped = {name for group in GROUPS.values() for name in group}
-    rest = tuple(name for name in names if name not in grouped)
-    for title, group in (GROUPS | ({REST: rest} if rest else {})).items():
+    for title, group in GROUPS.items():
         rows = [[f"`{name}`", _variables(name), default_of(name), meanings()[name]] for name in group]
         yield f"## {title}\n\n{_table(['setting', 'environment', 'default', 'meaning'], rows)}"
 
