@@ -27,10 +27,10 @@ http {{
   uwsgi_temp_path {home}/uwsgi;
   ssl_certificate {home}/certificate;
   ssl_certificate_key {home}/certificate;
-  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
   {servers}
 }}
 """
+UPGRADED = "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }"
 SERVER = """
   server {{
     listen {host}:{port} ssl http2;
@@ -64,7 +64,7 @@ class Nginx:
         servers = [
             SERVER.format(name=f"{name}.localhost", upstream=upstream, **said) for name, upstream in names.items()
         ]
-        (home / "conf").write_text(MAIN.format(user=USER, home=home, servers="".join(servers)))
+        (home / "conf").write_text(MAIN.format(user=USER, home=home, servers="".join([UPGRADED, *servers])))
 
     @property
     def port(self) -> int:

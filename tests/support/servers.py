@@ -47,20 +47,31 @@ MODULES = (Path(__file__).parent.parent, Path(ck_middleware.__file__).parent.par
 class Running:
     """A server that answers. `origin` is where browsers find it, `workers` are its processes."""
 
+    host = HOST
+    alive = "/alive"  # where it tells strangers which process answers
+
     def __init__(self, command: str, port: int, directory: Path, environ: dict[str, str]) -> None:
         self.command = command
         self.port = port
         self.origin = f"http://localhost:{port}"
         self.workers: set[int] = set()
+        self._directory = directory
         self._log = directory / "log"
         self._record = directory / "record"
         self._record.touch()
-        program, _, rest = command.partition(" ")
-        bound = BOUND[program].format(f"{HOST}:{port}", port=port)
-        words = [sys.executable, "-m", *shlex.split(f"{program} {bound} {PATIENT.get(program, '')} {rest}")]
         self.environ = environ | {"APP_RECORD": str(self._record)}
+        words, place = self._start()
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(words, env=self.environ, stdout=log, stderr=log, process_group=0)
+            self._process = subprocess.Popen(
+                words, cwd=place, env=self.environ, stdout=log, stderr=log, process_group=0
+            )
+
+    def _start(self) -> tuple[list[str], Path]:
+        """What is run, and where."""
+        program, _, rest = self.command.partition(" ")
+        bound = BOUND[program].format(f"{self.host}:{self.port}", port=self.port)
+        words = [sys.executable, "-m", *shlex.split(f"{program} {bound} {PATIENT.get(program, '')} {rest}")]
+        return words, Path.cwd()
 
     @property
     def supervisor(self) -> int:
@@ -75,11 +86,14 @@ class Running:
         """Every call that the app behind the middleware has written down."""
         return [json.loads(line) for line in self._record.read_text("utf-8").splitlines()]
 
-    def ask(self, target: str, *fields: str) -> Answer:
-        """One request, with these header fields byte for byte: clients for people would tidy them up."""
+    def ask(self, target: str, *fields: str, source: str = "") -> Answer:
+        """One request, with these header fields byte for byte: clients for people would tidy them up.
+
+        `source` is the address of this machine that it comes from.
+        """
         host = () if any(field.lower().startswith("host:") for field in fields) else (f"Host: localhost:{self.port}",)
         lines = (f"GET {target} HTTP/1.1", *host, *fields, "Connection: close", "", "")
-        with socket.create_connection((HOST, self.port), PATIENCE) as connection:
+        with socket.create_connection((self.host, self.port), PATIENCE, (source, 0)) as connection:
             connection.sendall("\r\n".join(lines).encode("latin-1"))
             response = HTTPResponse(connection)
             response.begin()
@@ -92,7 +106,7 @@ class Running:
             if self._process.poll() is not None or time.monotonic() > ending:
                 raise AssertionError(f"{len(self.workers)} of {count} workers answer:\n{self.written()}")
             with suppress(OSError, HTTPException):
-                self.workers.add(self.ask("/alive").json["pid"])
+                self.workers.add(self.ask(self.alive).json["pid"])
             time.sleep(0.02)  # also after an answer: those that start have more to do
 
     def kill_workers(self) -> None:
@@ -102,6 +116,11 @@ class Running:
             os.kill(worker, signal.SIGKILL)
         self.await_workers(len(killed))
         assert not killed & self.workers
+
+    def kill(self) -> None:
+        """End all of it without a warning, as when its machine loses power."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def reload(self) -> None:
         """Replace every worker gracefully, as after a deploy, and wait for as many others."""
@@ -142,7 +161,7 @@ def serve(command: str, provider: MisbehavingProvider, directory: Path, **enviro
     """
     with Port() as port:
         provider.register(f"http://localhost:{port.number}/auth/callback")
-        running = Running(command, port.number, directory, _environ(provider) | environ)
+        running = Running(command, port.number, directory, environ_of(provider) | environ)
         try:
             running.await_workers(int(*re.findall(r"--workers (\d+)", command) or "1"))
             yield running
@@ -150,7 +169,7 @@ def serve(command: str, provider: MisbehavingProvider, directory: Path, **enviro
             running.stop()
 
 
-def _environ(provider: MisbehavingProvider) -> dict[str, str]:
+def environ_of(provider: MisbehavingProvider) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("CONSENTKEYS_", "SESSION_"))}
     return own | {
         "PYTHONPATH": os.pathsep.join(map(str, MODULES)),
@@ -166,10 +185,10 @@ def _environ(provider: MisbehavingProvider) -> dict[str, str]:
 class Visitor:
     """One person at a browser of their own, over real connections."""
 
-    def __init__(self, origin: str, name: str) -> None:
+    def __init__(self, origin: str, name: str, *, tls: ssl.SSLContext = TLS) -> None:
         self.name = name
         self._client = httpx.Client(
-            base_url=origin, headers=NAVIGATION, timeout=PATIENCE, verify=TLS, trust_env=False, follow_redirects=True
+            base_url=origin, headers=NAVIGATION, timeout=PATIENCE, verify=tls, trust_env=False, follow_redirects=True
         )
 
     def __enter__(self) -> Self:
@@ -178,8 +197,12 @@ class Visitor:
     def __exit__(self, *error: object) -> None:
         self._client.close()
 
-    def get(self, target: str) -> httpx.Response:
-        return self._client.get(target)
+    def get(self, target: str, **headers: str) -> httpx.Response:
+        return self._client.get(target, headers=headers)
+
+    def step(self, target: str) -> httpx.Response:
+        """One answer, wherever it may lead."""
+        return self._client.get(target, follow_redirects=False)
 
     def post(self, target: str, **form: str) -> httpx.Response:
         """What a script of our own page sends."""
@@ -215,7 +238,8 @@ class Visitor:
     @property
     def cookie(self) -> str:
         """The session, as a `Cookie` field says it."""
-        return f"ck_session={self._client.cookies['ck_session']}"
+        (found,) = (cookie for cookie in self._client.cookies.jar if cookie.name.endswith("ck_session"))
+        return f"{found.name}={found.value}"
 
 
 def told(answers: Sequence[httpx.Response]) -> list[dict[str, Any]]:

@@ -26,7 +26,8 @@ class SentByTheKernel:
 
 def tell(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     record(path=environ["PATH_INFO"])
-    told_of = told(environ, environ.items()) | {"remote_user": environ.get("REMOTE_USER")}
+    seen = {"scheme": environ["wsgi.url_scheme"], "client": environ["REMOTE_ADDR"], "mount": environ["SCRIPT_NAME"]}
+    told_of = told(environ, environ.items()) | {"remote_user": environ.get("REMOTE_USER")} | seen
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(told_of).encode()]
 

@@ -26,7 +26,9 @@ async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:
 def _told(connection: HTTPConnection) -> dict[str, object]:
     remote_user = connection.user.sub if connection.user.is_authenticated else None
     greeting = getattr(connection.state, "greeting", None)
-    return told(connection, connection.headers.items()) | {"remote_user": remote_user, "greeting": greeting}
+    client = connection.client.host if connection.client else None
+    seen = {"scheme": connection.scope["scheme"], "mount": connection.scope["root_path"], "client": client}
+    return told(connection, connection.headers.items()) | {"remote_user": remote_user, "greeting": greeting} | seen
 
 
 async def tell(request: Request) -> JSONResponse:
