@@ -25,6 +25,8 @@ WORKERS ?= 2
 IN_PARALLEL = -n $(WORKERS) --dist worksteal
 # The time of the commit in place of today's: whoever builds it again gets the same bytes.
 DATED = $(addprefix SOURCE_DATE_EPOCH=,$(shell git log -1 --format=%ct 2>/dev/null))
+EXTRAS = import tomllib; \
+  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"], sep=",")
 AUDIT = $(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off --timeout 10
 
 .PHONY: demo test in-parallel proof lint audit matrix mutants docs bench build sbom release-check clean
@@ -83,7 +85,7 @@ build: $(VENV)/.release
 sbom: build
 	@rm -rf $(VENV)/alone
 	@$(VENV)/bin/python -m venv --without-pip $(VENV)/alone
-	@$(PIP) --python $(VENV)/alone/bin/python install "$$(echo dist/*.whl)[cli,demo,redis]"
+	@$(PIP) --python $(VENV)/alone/bin/python install "$$(echo dist/*.whl)[$$($(VENV)/bin/python -c '$(EXTRAS)')]"
 	@$(DATED) $(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
 	  --output-file "$$(echo dist/*.whl | sed 's/-py3-none-any.whl/.cdx.json/')" $(VENV)/alone/bin/python
 
