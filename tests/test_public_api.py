@@ -1,10 +1,16 @@
 """What this package promises by name stands in docs/public-api.txt, and nothing of it goes away by accident."""
 
+import ast
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 
 import ck_middleware
 from ck_middleware import testing
 from support.public_api import DOCUMENT, written
+
+TYPED = Path(__file__).parent / "typing" / "public_api.py"
 
 
 def test_every_public_name_and_signature_is_as_it_was_promised(request: pytest.FixtureRequest) -> None:
@@ -33,3 +39,10 @@ def test_every_public_name_and_signature_is_as_it_was_promised(request: pytest.F
 def test_a_promise_of_each_kind_stands_there(line: str) -> None:
     promised = {told.strip().partition(" -> ck_middleware")[0] for told in written().splitlines()}
     assert line in promised
+
+
+@pytest.mark.parametrize("module", [ck_middleware, testing], ids=lambda module: module.__name__)
+def test_a_strict_type_checker_sees_each_name_as_people_use_it(module: ModuleType) -> None:
+    """mypy and pyright read that file, both strict; `make lint` runs them."""
+    used = [node.id for node in ast.walk(ast.parse(TYPED.read_text("utf-8"))) if isinstance(node, ast.Name)]
+    assert set(module.__all__) <= set(used)

@@ -31,7 +31,7 @@ from ck_middleware.admin import SessionInfo
 from ck_middleware.events import Event
 from ck_middleware.session import AsyncSession, BlockingSession
 from ck_middleware.stores.memory import MemoryStore
-from ck_middleware.testing import Person, Provider, another_key, log_in, saying
+from ck_middleware.testing import Person, Provider, another_key, guard, log_in, saying, without
 
 
 def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -171,6 +171,9 @@ def a_test_logs_people_in(wsgi_client: object, provider: Provider) -> WSGIApplic
     assert_type(ada.claims, Mapping[str, Any])
     assert_type(ada.revoke(), int)
     assert_type(provider.sign_in("http://localhost/auth/login", "Ada"), str)
+    assert_type(ada.sub, str)
+    assert_type(guard(wsgi_client), ASGIAuthMiddleware | WSGIAuthMiddleware)
     provider.faults.id_token_claims = saying(nonce="another")
+    provider.faults.userinfo = without("email")
     provider.faults.sign = another_key
     return WSGIAuthMiddleware(wsgi_app, session_secret="of the tests", **provider.settings)
