@@ -110,7 +110,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) install --upgrade 'pip>=25.1'  # the first that knows --group
-	@$(PIP) install --editable '.[cli,demo]' --group dev --group apps
+	@$(PIP) install --editable '.[cli,demo,metrics,otel]' --group dev --group apps
 	@touch $@
 
 $(VENV)/.release: $(VENV)/.dev

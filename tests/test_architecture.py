@@ -72,6 +72,8 @@ CONTRIB = {
     "contrib.fastapi": {"fastapi", "pydantic"},
     "contrib.flask_login": {"flask", "flask_login", "werkzeug"},
     "contrib.mlflow": {"mlflow"},
+    "contrib.otel": {"opentelemetry"},
+    "contrib.prometheus": {"prometheus_client"},
     "contrib.streamlit": {"streamlit"},
 }
 

@@ -191,7 +191,9 @@ class Gate:
         reference = secrets.token_hex(6)
         frames = reversed(traceback.extract_tb(exc.__traceback__)[-5:])
         places = " < ".join(f"{at.filename}:{at.lineno}" for at in frames)
-        event(ERROR, "internal_error", "the guard failed", correlation_id=reference, kind=type(exc).__name__, at=places)
+        note, kind = self.observers.note, type(exc).__name__
+        told = "the guard failed"
+        note("trouble", told, level=ERROR, kind="internal", correlation_id=reference, exception=kind, at=places)
         return self._pages.failed(request, reference)
 
     def _handshake(self, request: Request, found: Pass) -> Pass:

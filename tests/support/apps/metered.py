@@ -1,0 +1,11 @@
+"""This file is the app of docs/observability.md that counts what happens: `gunicorn support.apps.metered:app`."""
+
+from typing import Any
+
+from support.apps.plain import plain
+from support.documents import ROOT, samples
+
+(sample,) = [code for code in samples(ROOT / "docs" / "observability.md") if "MultiProcessCollector" in code]
+names: dict[str, Any] = {"site": plain}
+exec(sample, names)  # noqa: S102  # our own document
+app = names["app"]
