@@ -14,6 +14,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from ck_middleware import ASGIAuthMiddleware, AuthConfig, WSGIAuthMiddleware
+from ck_middleware.observing import Observation
 from ck_middleware.ports import step
 from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from ck_middleware.tokens import Login, Tokens
@@ -152,6 +153,19 @@ def test_ten_thousand_prefixes_cost_as_much_as_two(
 def test_a_stored_session_costs_little_more(wsgi: Callable[..., WSGI], asgi: Callable[..., ASGI]) -> None:
     assert _cost(wsgi(**PLAIN, store=MemoryStore()), "/api/x", ["mine"]) <= 50
     assert _cost(asgi(**PLAIN, store=AsyncMemoryStore()), "/api/x", ["mine"]) <= 90
+
+
+@pytest.mark.parametrize("who", BUDGETS)
+def test_who_observes_a_request_with_a_cookie_is_told_nothing_and_costs_nothing(
+    who: str, wsgi: Callable[..., WSGI], asgi: Callable[..., ASGI]
+) -> None:
+    def observer(observation: Observation) -> None:
+        raise AssertionError(observation.name)
+
+    path, cookies, *_ = BUDGETS[who]
+    watched = {**PLAIN, "observers": [observer]}
+    assert _cost(wsgi(**watched), path, cookies) == _cost(wsgi(**PLAIN), path, cookies)
+    assert _cost(asgi(**watched), path, cookies) == _cost(asgi(**PLAIN), path, cookies)
 
 
 class Counting(MemoryStore):
