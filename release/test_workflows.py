@@ -13,10 +13,16 @@ from support.closure import PROJECT
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 CI = ROOT / ".github" / "workflows" / "ci.yml"
+ON_THE_RUNNER = {"chromium", "make", "python3", "python3-venv"}
 
 
 def targets(text: str) -> set[str]:
     return set(re.findall(r"^(?: *- run: )?make ([a-z][a-z-]*)", text, re.MULTILINE))
+
+
+def packages(text: str) -> set[str]:
+    words = " ".join(re.findall(r"apt-get install (.*)", text)).split()
+    return {word for word in words if not word.startswith("-")}
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
@@ -34,6 +40,12 @@ def test_each_python_that_is_promised_is_tested() -> None:
     promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
     (tested,) = re.findall(r"python: \[(.*)\]", CI.read_text("utf-8"))
     assert re.findall(r'"([^"]+)"', tested) == promised
+
+
+def test_what_the_tests_start_is_installed_there_too() -> None:
+    here, there = (packages(path.read_text("utf-8")) for path in (ROOT / ".ci" / "run", CI))
+    assert here
+    assert here - ON_THE_RUNNER <= there
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
