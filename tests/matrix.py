@@ -43,8 +43,9 @@ CORE = """
 PROOF = "conformance fuzzing provider_trouble secrets vulnerabilities"
 CORE_TESTS = ["tests/journeys", *(f"tests/test_{name}.py" for name in CORE.split())]
 LOWEST_TESTS = [*CORE_TESTS, *(f"tests/proof/test_{name}.py" for name in PROOF.split())]
-# All but a browser, which is no matter of Python, and the group `apps`, which is large: try `make test PYTHON=...`.
-APART = ("browser", "test_contrib_apps.py", "test_examples_apps.py")
+# All but browsers and proxies, which are no matter of Python, and the group `apps`, which is large: try
+# `make test PYTHON=...`.
+APART = ("browser", "deployment", "test_contrib_apps.py", "test_examples_apps.py")
 NEWEST_TESTS = ["tests", *(f"--ignore=tests/{name}" for name in APART)]
 
 ASKED = "import sys; print(sys.implementation.name, *sys.version_info[:3], sys.executable)"

@@ -19,14 +19,14 @@ DECLARED = [
 
 def closure(requirements: Iterable[Requirement]) -> Iterator[str]:
     """Every package that is installed because of these."""
-    waiting, seen = list(requirements), set[str]()
+    waiting, seen = [(requirement, {""}) for requirement in requirements], set[str]()
     while waiting:
-        requirement = waiting.pop()
-        name = canonicalize_name(requirement.name)
-        if name not in seen and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+        requirement, extras = waiting.pop()
+        name, marker = canonicalize_name(requirement.name), requirement.marker
+        if name not in seen and (marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)):
             seen.add(name)
             yield name
-            waiting += map(Requirement, requires(name) or ())
+            waiting += [(Requirement(text), {"", *requirement.extras}) for text in requires(name) or ()]
 
 
 if __name__ == "__main__":
