@@ -24,8 +24,20 @@ TOCTREE = "\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n"
 project = "ck-middleware"
 version = release = importlib.metadata.version("ck-middleware")
 root_doc = HOME
-include_patterns = ["*.md", "docs/*.md", "examples/README.md"]
-exclude_patterns = [".*", "benchmarks", "build", "dist", "docs/static", "htmlcov", "mutants", "src", "tests"]
+include_patterns = ["*.md", "docs/*.md"]
+exclude_patterns = [
+    ".*",
+    "benchmarks",
+    "build",
+    "deploy",
+    "dist",
+    "docs/static",
+    "examples",
+    "htmlcov",
+    "mutants",
+    "src",
+    "tests",
+]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
@@ -68,16 +80,14 @@ class CodeText(SphinxRole):
 
 
 def prepare(app: Sphinx, page: str, source: list[str]) -> None:  # noqa: ARG001  # as Sphinx calls it
-    """Give the home page its navigation, and links to folders the page that the site has for them, if any."""
+    """Give the home page its navigation, and leave of a link to a folder its words, since no site has a page for it."""
     here = (ROOT / page).parent
     text = re.sub(r"\[([^\]]+)\]\(([^)#:]+)\)", lambda link: _link(here, *link.groups()), source[0])
     source[0] = text + (_navigation() if page == HOME else "")
 
 
 def _link(here: Path, text: str, target: str) -> str:
-    if not (here / target).is_dir():
-        return f"[{text}]({target})"
-    return f"[{text}]({target.rstrip('/')}/README.md)" if (here / target / "README.md").exists() else text
+    return text if (here / target).is_dir() else f"[{text}]({target})"
 
 
 def _navigation() -> str:
@@ -93,8 +103,11 @@ def _navigation() -> str:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """The home page is also what a server shows for the folder."""
+    """The home page is also what a server shows for the folder. Where links lead elsewhere is listed, to be tried."""
     if error is None:
+        texts = [Path(app.env.doc2path(page)).read_text("utf-8") for page in app.env.found_docs]
+        elsewhere = {link for text in texts for link in re.findall(r"\]\((https://[^)\s]+)\)", text)}
+        (app.outdir / "elsewhere.txt").write_text("".join(f"{link}\n" for link in sorted(elsewhere)), "utf-8")
         shutil.copy(app.outdir / f"{HOME}.html", app.outdir / "index.html")
 
 

@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ck_middleware import WSGIAuthMiddleware
 from support.browser import Browser
-from support.documents import ROOT, named_and_not_there, samples
+from support.documents import ROOT, named_and_not_there
 from support.faces import WSGIFace, told
+from support.fences import samples
 from support.provider import MisbehavingProvider
 from support.servers import PATIENCE, Running, Visitor, serve
 
@@ -27,7 +28,7 @@ PEOPLE = 12
 
 def sample(word: str) -> str:
     """The sample in which this stands."""
-    (code,) = [code for code in samples(DOCUMENT) if word in code]
+    (code,) = [one.code for one in samples(DOCUMENT, "python") if word in one.code]
     return code
 
 

@@ -46,8 +46,3 @@ def rows(document: Path, head: str) -> list[list[str]]:
     table = document.read_text("utf-8").partition(f"\n{head}")[2].partition("\n\n")[0]
     lines = [line.strip("|").split("|") for line in table.splitlines()[2:]]
     return [[cell.strip().replace("`", "") for cell in line] for line in lines]
-
-
-def samples(document: Path) -> list[str]:
-    """The samples of Python, in order."""
-    return re.findall(r"```python\n(.*?)```", document.read_text("utf-8"), re.DOTALL)

@@ -27,3 +27,8 @@ def samples(document: Path, language: str = "") -> list[Sample]:
         for match in _FENCE.finditer(text)
     ]
     return [sample for sample in found if language in {"", sample.language}]
+
+
+def without_samples(document: Path) -> str:
+    """The text of a document, and nothing of what it shows."""
+    return re.sub(r"`[^`\n]+`", "", _FENCE.sub("", document.read_text("utf-8")))

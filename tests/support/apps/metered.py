@@ -3,9 +3,12 @@
 from typing import Any
 
 from support.apps.plain import plain
-from support.documents import ROOT, samples
+from support.documents import ROOT
+from support.fences import samples
 
-(sample,) = [code for code in samples(ROOT / "docs" / "observability.md") if "MultiProcessCollector" in code]
+(sample,) = [
+    one.code for one in samples(ROOT / "docs" / "observability.md", "python") if "MultiProcessCollector" in one.code
+]
 names: dict[str, Any] = {"site": plain}
 exec(sample, names)  # noqa: S102  # our own document
 app = names["app"]
