@@ -196,13 +196,8 @@ def behind_caddy(home: Path, upstream: str) -> Iterator[Front]:
     home.mkdir()
     with Port() as port:
         origin = f"https://localhost:{port.number}"
-        text = (
-            (DEPLOY / "Caddyfile")
-            .read_text("utf-8")
-            .replace("app.example {", f"{origin} {{")
-            .replace(ADDRESS, upstream)
-        )
-        (home / "Caddyfile").write_text(CADDY + text)
+        (home / "Caddyfile").write_text(CADDY + (DEPLOY / "Caddyfile").read_text("utf-8"))
         root = home / ".local/share/caddy/pki/authorities/local/root.crt"
-        with served([caddy, "run", "--config", "Caddyfile"], port=port.number, home=home, place=home):
+        where = {"SITE": origin, "UPSTREAM": upstream}
+        with served([caddy, "run", "--config", "Caddyfile"], port=port.number, home=home, place=home, **where):
             yield Front(home, origin, root, log=home / "log")

@@ -17,10 +17,11 @@ SIZE: Final = 32  # bytes, as many as the keys that are made from it
 WORDS: Final = """
 This is a new SESSION_SECRET. Keep it where the app's other secrets are, the same for all workers and machines.
 
-To change one with nobody logged out:
-  1. put the new one in front:    SESSION_SECRET=<new>,<old>     on every machine, then restart
-  2. wait for session_lifetime (24 hours, unless it is set), while the old one opens what it sealed
-  3. drop the old one:            SESSION_SECRET=<new>           then restart
+To change one with nobody logged out, do each of these on every machine, and restart it:
+  1. put the new one behind:      SESSION_SECRET=<old>,<new>     so that all can open what it will seal
+  2. put the new one in front:    SESSION_SECRET=<new>,<old>     from then on it seals
+  3. drop the old one:            SESSION_SECRET=<new>           after session_lifetime (24 hours, unless it is set)
+On a single machine that stops before it starts again, begin with step 2.
 If the old one has leaked, drop it at once: everybody logs in again.
 """
 
