@@ -51,6 +51,7 @@ RUN: Mapping[str, tuple[str, ...]] = {
     "docs/coming-from-mozilla-django-oidc.md": ("test_djangos_users_stay_who_they_are",),
     "docs/coming-from-oauth2-proxy.md": (COMING,),
     "docs/coming-from-the-guide.md": ("test_the_sample_logs_people_in_at_the_redirect_uri_of_the_guide",),
+    "docs/deploy.md": ("test_people_come_in_by_https_and_go_again",),  # each is a file that the servers are run with
     "docs/frameworks.md": (FRAMEWORKS,),  # each is cut out of an example, and compared with it
     "docs/observability.md": (
         "test_the_other_samples_are_apps",

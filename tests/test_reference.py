@@ -1,5 +1,6 @@
 """The reference in docs/ is what the code says, and the README's table says the same."""
 
+import ast
 import re
 from dataclasses import fields
 
@@ -10,12 +11,16 @@ from ck_middleware.config import Settings
 from support.browser import Browser
 from support.documents import ROOT
 from support.faces import Answer, Guard
+from support.public_api import DOCUMENTED, MODULES, Place, definitions, exported, origin
 from support.reference import GROUPS, WRITTEN, default_of, meanings, written
 
 README = (ROOT / "README.md").read_text("utf-8")
 SETTINGS = [setting.name for setting in fields(AuthConfig)]
 ROUTES = (ROOT / "docs" / "routes.md").read_text("utf-8")
 ASKED = re.findall(r"^\| `([A-Z]+) (/[^`]+)` \| ([^|]+) \| (\d{3}) \| ([^|]*) \|$", ROUTES, re.MULTILINE)
+API = (ROOT / "docs" / "api.md").read_text("utf-8")
+PUBLIC = [Place(module, name) for module in MODULES for name in exported(module)]
+PUBLIC += [Place(module, name) for module, names in DOCUMENTED.items() for name in names]
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
 
 
@@ -87,3 +92,16 @@ def _asked(browser: Browser, method: str, path: str, who: str) -> Answer:
 
 def test_the_tables_of_routes_are_read() -> None:
     assert len(ASKED) == len(re.findall(r"^\| `[A-Z]+ /", ROUTES, re.MULTILINE)) > 15
+
+
+@pytest.mark.parametrize("place", PUBLIC, ids=".".join)
+def test_every_public_name_is_in_the_reference_and_says_what_it_is(place: Place) -> None:
+    module, name = place
+    assert re.search(rf"\b{name}\b", API)
+    for definition in definitions(origin(module, name) or place):
+        if isinstance(definition, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            assert ast.get_docstring(definition) or _is_overload(definition)
+
+
+def _is_overload(definition: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(ast.unparse(decorator) == "overload" for decorator in definition.decorator_list)
