@@ -71,7 +71,7 @@ mutants: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	@$(PIP) install --group docs
-	@$(VENV)/bin/python -m sphinx -q -E -W -n --keep-going -c docs . build/docs
+	@$(VENV)/bin/python -m sphinx -q -E -W -n --keep-going -d build/doctrees -c docs . build/docs
 	@echo "The site is in build/docs/index.html."
 
 bench: $(VENV)/.dev
