@@ -164,6 +164,14 @@ def test_what_it_names_is_there(document: Path) -> None:
     assert named_and_not_there(document) == []
 
 
+def test_every_document_is_in_the_list_that_the_navigation_follows() -> None:
+    contents = ROOT / "docs" / "README.md"
+    listed = re.findall(r"^- \[[^\]]+\]\(([^)]+)\)", contents.read_text("utf-8"), re.MULTILINE)
+    assert sorted((contents.parent / page).resolve() for page in listed) == [
+        page for page in DOCUMENTS if page not in {contents, ROOT / "README.md"}
+    ]
+
+
 @DOCUMENT
 def test_a_link_into_another_document_finds_its_heading(document: Path) -> None:
     text = without_samples(document)
