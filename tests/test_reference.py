@@ -105,3 +105,7 @@ def test_every_public_name_is_in_the_reference_and_says_what_it_is(place: Place)
 
 def _is_overload(definition: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(ast.unparse(decorator) == "overload" for decorator in definition.decorator_list)
+
+
+def test_every_argument_of_the_command_line_says_what_it_is_for() -> None:
+    assert re.findall(r"^\|.*\|  \|$", (ROOT / "docs" / "commands.md").read_text("utf-8"), re.MULTILINE) == []

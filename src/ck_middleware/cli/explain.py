@@ -43,7 +43,14 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("method", type=str.upper, help="GET, POST ...")
     parser.add_argument("path", type=_path, help="as it stands in an address, with its query")
     parser.add_argument("--app", metavar="MODULE:APP", help="the app, as a server is told; else the environment alone")
-    parser.add_argument("--header", action="append", default=[], type=_header, metavar="'NAME: VALUE'")
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        type=_header,
+        metavar="'NAME: VALUE'",
+        help="a header of the request, such as 'Accept: application/json'; may be repeated",
+    )
     parser.set_defaults(run=run)
 
 
