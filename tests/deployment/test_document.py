@@ -1,7 +1,6 @@
 """This file is docs/deploy.md: the files that it shows are those of deploy/, which the tests beside this one run."""
 
 import re
-from pathlib import Path
 
 import pytest
 
