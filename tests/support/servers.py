@@ -25,12 +25,13 @@ from support.ports import HOST, Port
 from support.provider import MisbehavingProvider
 
 PATIENCE = 60  # seconds for whatever a server does, on a busy machine
+SILENCE = 20  # seconds that uvicorn lets a worker say nothing, also one that was killed while it was being asked
 # Servers replace a worker of their own that says nothing for some seconds, and hang up on who is idle for as long; when
 # the machine stands still, everybody is silent and idle.
 PATIENT = {
     "gunicorn": f"--timeout {PATIENCE} --keep-alive {PATIENCE}",
     "hypercorn": f"--keep-alive {PATIENCE}",
-    "uvicorn": f"--timeout-keep-alive {PATIENCE} --timeout-worker-healthcheck {PATIENCE}",
+    "uvicorn": f"--timeout-keep-alive {PATIENCE} --timeout-worker-healthcheck {SILENCE}",
 }
 SESSION_SECRET = "0123456789abcdef" * 4
 TLS = ssl.create_default_context()  # a client makes its own in tens of milliseconds, needed or not
@@ -101,7 +102,7 @@ class Running:
             return Answer(response.status, headers, response.read())
 
     def await_workers(self, count: int) -> None:
-        ending = time.monotonic() + PATIENCE
+        ending = time.monotonic() + PATIENCE + SILENCE
         while len(self.workers) < count:
             if self._process.poll() is not None or time.monotonic() > ending:
                 raise AssertionError(f"{len(self.workers)} of {count} workers answer:\n{self.written()}")
