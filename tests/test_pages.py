@@ -8,22 +8,27 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ck_middleware import AuthConfig, errors, pages
+from ck_middleware.config import Settings
 from ck_middleware.errors import LoginRefused
 from ck_middleware.languages import ENGLISH, LANGUAGES
 from ck_middleware.messages import Response
 from ck_middleware.page import Page
 from ck_middleware.pages import Pages
+from ck_middleware.templates import MARKUP, TEXTS
+from support.documents import ROOT, named_and_not_there
 from support.faces import PlainRequest
 from support.provider import CLIENT_ID, CLIENT_SECRET
 
 NASTY = "\"><script>alert('x')</script>&amp;"
 PERSON = PlainRequest()
 PROGRAM = PlainRequest(headers={"accept": "application/json"})
-SESSION_SECRET = "0123456789abcdef" * 2
+NEEDED: Settings = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "session_secret": "0123456789abcdef" * 2}
+DOCUMENT = ROOT / "docs" / "pages.md"
 
 
 def subclasses(kind: type[LoginRefused]) -> list[type[LoginRefused]]:
@@ -34,14 +39,7 @@ REFUSALS = subclasses(LoginRefused)
 
 
 def said(own: Callable[[Page], str | None] | None = None, *, app_name: str | None = None) -> Pages:
-    config = AuthConfig(
-        client_id=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        session_secret=SESSION_SECRET,
-        pages=own,
-        app_name=app_name,
-    )
-    return Pages(config)
+    return Pages(AuthConfig(**(NEEDED | {"pages": own, "app_name": app_name})))
 
 
 def refused(
@@ -361,3 +359,52 @@ def test_no_text_of_a_page_stands_elsewhere(tag: str) -> None:
         assert f'"{text.title}"' not in source
         assert f">{text.title}<" not in source
         assert text.words not in source
+
+
+# What docs/pages.md says
+
+
+def samples(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+
+
+def test_the_document_names_every_page_and_all_that_may_stand_in_one() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    codes = text.partition("The codes are ")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"`(\w+)`", codes)) == sorted(ENGLISH.texts)
+    table = text.partition("|---|---|\n")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"`\$(\w+)`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))) == sorted(
+        TEXTS + MARKUP
+    )
+    assert named_and_not_there(DOCUMENT) == []
+
+
+def test_the_documents_templates_are_templates(tmp_path: Path) -> None:
+    for sample in samples("html"):
+        name = re.match(r"<!-- (\w+\.html) -->\n", sample)
+        assert name
+        (tmp_path / name[1]).write_text(sample)
+    by = Pages(AuthConfig(**(NEEDED | {"pages": tmp_path})))
+    assert "See you soon" in text(by.signed_out(PERSON, "/auth/login", cookies=()))
+    assert all("Acme" in text(page) for page in every_page(by=by))
+    assert "Code callback_invalid, reference abc123" in text(refused(errors.CallbackInvalid, by=by))
+
+
+def test_the_documents_function_makes_pages() -> None:
+    (sample,) = samples("python")
+    names: dict[str, Any] = {}
+    exec(sample, names)  # noqa: S102  # our own document
+    by = said(names["own"])
+    refusal = text(refused(errors.CallbackInvalid, by=by, again=NASTY))
+    assert "reference abc123" in refusal
+    assert "<script" not in refusal
+    assert by.store_down(PERSON, reference="abc123", headers=()) == said().store_down(
+        PERSON, reference="abc123", headers=()
+    )
+
+
+def test_the_document_tells_the_policy_of_own_pages() -> None:
+    told = DOCUMENT.read_text("utf-8").partition("The content security policy is ")[2]
+    assert "".join(re.findall("`([^`]+)`", told)).replace(" ;", ";") == pages.OWN_POLICY.replace(
+        f"{pages.OUR_STYLE} ", ""
+    )

@@ -23,6 +23,7 @@ main{width:100%;padding:2.25rem;background:var(--card);border:1px solid var(--li
  box-shadow:var(--shade);overflow-wrap:anywhere}
 h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25;letter-spacing:-.01em;text-wrap:balance}
 p{margin:0 0 1rem;text-wrap:pretty}
+main>:last-child{margin-block-end:0}
 .act{display:inline-block;padding:.7rem 1.4rem;border:1px solid transparent;border-radius:.6rem;background:var(--act);
  color:var(--on);font:inherit;font-weight:600;line-height:1.4;text-align:center;text-decoration:none;cursor:pointer}
 .act:hover{text-decoration:underline;text-underline-offset:.2em}
@@ -35,7 +36,7 @@ STYLE: Final = (
     LOOK
     + """
 body{display:grid;place-items:center;padding:1.5rem}
-main{max-width:28rem}
+main{max-width:30rem}
 .app{margin-block-end:1.25rem;color:var(--soft);font-size:.9375rem;font-weight:600}
 .go{margin:1.5rem 0 0}
 .small{margin:2rem 0 0;padding-block-start:1rem;border-block-start:1px solid var(--line);color:var(--soft);

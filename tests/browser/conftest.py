@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
 from support import nginx
-from support.chromium import PATIENCE, NewBrowser, Noise
+from support.chromium import NEEDED, NewBrowser, Noise, opened
+from support.chromium import chromium as running
 from support.documents import ROOT
 from support.examples import EXAMPLES, PORT, run_line, served
 from support.nginx import Nginx
@@ -27,8 +28,6 @@ from support.servers import MODULES
 
 PAGES = Path(__file__).parent / "pages"
 DOCUMENT = ROOT / "docs" / "scripts.md"
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-NEEDED = "This needs {0}; install it, such as with: apt-get install {0}"
 
 
 @pytest.fixture(scope="session")
@@ -108,22 +107,11 @@ def _environ(provider: MisbehavingProvider, origin: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")  # not longer: as long as it runs, no other test of this process can have a loop
 def chromium(front: Nginx) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip(NEEDED.format("chromium"))
     key = x509.load_pem_x509_certificate(front.certificate).public_key()
     digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            # Trust as people have it: a browser that is told to ignore every error keeps no page of such a site.
-            args=[f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}"],
-            ignore_default_args=["--disable-back-forward-cache"],
-            chromium_sandbox=False,  # it has none for root, nor on every system for others; the pages are our own
-            timeout=PATIENCE,
-        )
+    # Trust as people have it: a browser that is told to ignore every error keeps no page of such a site.
+    with running(f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -134,15 +122,11 @@ def noise() -> Noise:
 @pytest.fixture
 def new_browser(chromium: Browser, noise: Noise) -> Iterator[NewBrowser]:
     """Somebody's own browser, with its own cookies. At the end of the test no page of it has complained."""
-    contexts = []
+    contexts: list[BrowserContext] = []
 
     def make(**settings: object) -> BrowserContext:
-        context = chromium.new_context(**settings)  # type: ignore[arg-type]  # as Playwright names them
-        context.set_default_timeout(PATIENCE)
-        context.on("console", noise.hear)
-        context.on("weberror", noise.stumble)
-        contexts.append(context)
-        return context
+        contexts.append(opened(chromium, noise, **settings))
+        return contexts[-1]
 
     yield make
     for context in contexts:

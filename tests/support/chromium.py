@@ -1,15 +1,38 @@
 """This file is what people do in a real browser, and what its pages complain of."""
 
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, WebError, expect
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebError, expect, sync_playwright
 
+PROGRAM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+NEEDED = "This needs {0}; install it, such as with: apt-get install {0}"
 PATIENCE = 60_000  # milliseconds for whatever a page waits for, on a busy machine
 NO_ICON = r"/favicon\.ico\)$"  # browsers ask for one, and nobody here has one
 
 NewBrowser = Callable[..., BrowserContext]
+
+
+@contextmanager
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """The browser that the system has. As long as it runs, nothing else in this thread can have a loop."""
+    if PROGRAM is None:
+        pytest.skip(NEEDED.format("chromium"))
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=PROGRAM,
+            args=arguments,
+            ignore_default_args=["--disable-back-forward-cache"],
+            chromium_sandbox=False,  # it has none for root, nor on every system for others; the pages are our own
+            timeout=PATIENCE,
+        )
+        yield browser
+        browser.close()
 
 
 @dataclass
@@ -32,6 +55,15 @@ class Noise:
 
     def unexpected(self) -> list[str]:
         return [line for line in self.lines if not any(re.search(pattern, line) for pattern in self.expected)]
+
+
+def opened(browser: Browser, noise: Noise, **settings: object) -> BrowserContext:
+    """Somebody's own browser, with its own cookies, whose complaints are heard."""
+    context = browser.new_context(**settings)  # type: ignore[arg-type]  # as Playwright names them
+    context.set_default_timeout(PATIENCE)
+    context.on("console", noise.hear)
+    context.on("weberror", noise.stumble)
+    return context
 
 
 def at_the_provider(page: Page) -> None:

@@ -16,18 +16,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ck_middleware.asgi import ASGIAuthMiddleware
 from ck_middleware.config import AuthConfig, Settings
 from ck_middleware.dev.clients import CALLBACK, Client
-from ck_middleware.dev.pages import page
+from ck_middleware.dev.pages import facts, page
 from ck_middleware.dev.provider import DevProvider
 
 PROTECT: Final = ("/dashboard", "/api")
 PROVIDER: Final = "/provider"
+NAME: Final = "ck-middleware demo"
 HTTP_PORT: Final = 80  # the one that browsers leave out of an origin
 NOTE: Final = "This is the demo of ck-middleware. "
 DEV_NOTE: Final = NOTE + "People sign in at its development provider, where <strong>nobody is real</strong>."
 REAL_NOTE: Final = NOTE + "Sign-in is provided by ConsentKeys, which gives this site a pseudonym in place of your data."
 
-SIGN_IN: Final = '<p>Nobody is signed in.</p>\n<p><a class="button" href="/auth/login?next=/dashboard">Sign in</a></p>'
-SIGN_OUT: Final = '<form method="post" action="/auth/logout"><button class="quiet">Sign out</button></form>'
+SIGN_IN: Final = '<p>Nobody is signed in.</p>\n<p><a class="act" href="/auth/login?next=/dashboard">Sign in</a></p>'
+SIGN_OUT: Final = '<form method="post" action="/auth/logout"><button class="act quiet">Sign out</button></form>'
 
 
 def demo(port: int, environ: Mapping[str, str] = os.environ) -> ASGIApp:
@@ -70,6 +71,8 @@ def _guarded(config: AuthConfig, note: str) -> ASGIApp:
 
 def _real_config(port: int, environ: Mapping[str, str]) -> AuthConfig:
     settings: Settings = {"protect": PROTECT, "auth_prefix": "/auth"}
+    if not environ.get("CONSENTKEYS_APP_NAME", "").strip():
+        settings["app_name"] = NAME
     if not environ.get("CONSENTKEYS_APP_URL", "").strip():
         settings["base_url"] = origin(port)
     if not keeps_sessions(environ):
@@ -85,6 +88,7 @@ def _dev_config(issuer: str, client: Client) -> AuthConfig:
         client_secret=client.client_secret,
         session_secret=secrets.token_hex(32),
         protect=PROTECT,
+        app_name=NAME,
     )
 
 
@@ -110,12 +114,12 @@ async def _home(request: Request) -> Response:
 
 
 async def _dashboard(request: Request) -> Response:
-    claims = "\n".join(_row(name, claim) for name, claim in sorted(request.user.claims.items()))
+    claims = {name: _text(claim) for name, claim in sorted(request.user.claims.items())}
     return _page(
         request,
         f"Hello, {request.user.display_name}",
         f"<p>This site knows you as <code>{escape(request.user.sub)}</code>, a name that no other site sees.</p>\n"
-        f'<h2 id="claims">What it was told</h2>\n<table aria-labelledby="claims">\n{claims}\n</table>\n'
+        f"<h2>What it was told</h2>\n{facts(claims)}"
         f"<p><a href='/api/data'>The same as JSON</a>, <a href='/'>home</a></p>\n{SIGN_OUT}",
     )
 
@@ -129,6 +133,5 @@ def _page(request: Request, title: str, body: str) -> Response:
     return page(title, body, note=request.app.state.note)
 
 
-def _row(name: str, claim: object) -> str:
-    text = claim if isinstance(claim, str) else json.dumps(claim, ensure_ascii=False)
-    return f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>'
+def _text(claim: object) -> str:
+    return claim if isinstance(claim, str) else json.dumps(claim, ensure_ascii=False)

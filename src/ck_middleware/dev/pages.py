@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Final
 
@@ -10,39 +10,33 @@ from starlette.responses import HTMLResponse
 
 from ck_middleware.dev.authorization import AuthorizationRequest
 from ck_middleware.dev.people import LONGEST_NAME, Person
+from ck_middleware.page import LOOK
 
-STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1d2433; --soft: #566075; --paper: #f6f5f2; --card: #fff; --line: #d9d7d0;
-  --accent: #2b5c8a; --on-accent: #fff; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaf0; --soft: #a5aec2; --paper: #14171e; --card: #1d212b;
-  --line: #373d4b; --accent: #8fbdea; --on-accent: #10151d; } }
-* { box-sizing: border-box; }
-body { margin: 0; padding: 2rem 1rem 4rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.6 system-ui, sans-serif; }
-main { max-width: 38rem; margin: 0 auto; padding: 1.5rem 2rem 2rem; background: var(--card);
-  border: 1px solid var(--line); border-radius: .75rem; overflow-wrap: anywhere; }
-h1 { margin: 0 0 .75rem; font-size: 1.5rem; line-height: 1.25; }
-h2 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
-p, dl, table { margin: 0 0 1rem; }
-.note { max-width: 38rem; margin: 0 auto 1rem; color: var(--soft); font-size: .9rem; }
-small { display: block; color: var(--soft); font-size: .875rem; }
-form { margin: 0; }
-form > * { margin-bottom: .6rem; }
-label { display: block; margin-bottom: .2rem; }
-input { width: 100%; padding: .6rem .75rem; font: inherit; color: inherit; background: var(--paper);
-  border: 1px solid var(--soft); border-radius: .5rem; }
-button, .button { display: inline-block; padding: .6rem 1.1rem; font: inherit; text-decoration: none; cursor: pointer;
-  color: var(--on-accent); background: var(--accent); border: 1px solid var(--accent); border-radius: .5rem; }
-button.person { display: block; width: 100%; text-align: left; color: inherit; background: var(--paper);
-  border-color: var(--line); }
-button.person:hover { border-color: var(--accent); }
-button.quiet { color: inherit; background: none; border-color: var(--line); }
-a { color: var(--accent); } a.button { color: var(--on-accent); }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-table { width: 100%; border-collapse: collapse; } th, td { padding: .4rem .75rem .4rem 0; text-align: left;
-  vertical-align: top; border-bottom: 1px solid var(--line); } th { font-weight: 600; }
-code { font-size: .9em; }
+STYLE: Final = (
+    LOOK
+    + """
+body{padding:1.5rem 1rem 3rem}
+main,.note{max-width:36rem;margin-inline:auto}
+.note{margin-block:0 1rem;color:var(--soft);font-size:.9rem;line-height:1.5}
+h2{margin:2rem 0 .75rem;font-size:1.05rem;line-height:1.3}
+a{color:var(--act);text-underline-offset:.15em}
+code{font-size:.9em}
+small{display:block;color:var(--soft);font-size:.875rem}
+form>*+*{margin-block-start:.6rem}
+label{display:block;margin-block-end:.3rem}
+input,.person{display:block;width:100%;padding:.7rem 1rem;border:1px solid var(--edge);border-radius:.6rem;
+ background:transparent;color:inherit;font:inherit;text-align:start}
+.person{cursor:pointer}
+.person:hover{border-color:var(--act);box-shadow:inset 0 0 0 1px var(--act)}
+.quiet{border-color:var(--edge);background:transparent;color:inherit}
+.facts{margin:0 0 1.25rem;border-block-start:1px solid var(--line)}
+.facts>div{display:grid;grid-template-columns:11rem 1fr;gap:0 1.25rem;padding-block:.45rem;
+ border-block-end:1px solid var(--line)}
+dt{color:var(--soft)}
+dd{margin:0}
+@media(max-width:36rem){.facts>div{grid-template-columns:1fr}}
 """
+)
 
 NOT_CONSENTKEYS: Final = (
     "This is the development provider of ck-middleware, running on this machine. "
@@ -66,7 +60,7 @@ def page(title: str, body: str, *, note: str = NOT_CONSENTKEYS, status: int = 20
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<p class="note">{note}</p>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n',
+        f'<header class="note">{note}</header>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n',
         status_code=status,
         headers=_HEADERS,
     )
@@ -77,17 +71,16 @@ def choose(request_id: str, asked: AuthorizationRequest, people: Iterable[Person
     scope = ", ".join(sorted(asked.scope))
     return page(
         "Who signs in?",
-        f"<p>The application <code>{escape(asked.client_id)}</code> asks for <em>{escape(scope)}</em>. "
-        f"The answer goes to <code>{escape(asked.redirect_uri)}</code>.</p>\n"
+        facts({"Application": asked.client_id, "Asks for": scope, "The answer goes to": asked.redirect_uri})
         + _form(request_id, "\n".join(_person(person) for person in people))
         + "\n<h2>Somebody else</h2>\n"
         + _form(
             request_id,
             f'<div><label for="name">Name</label>\n<input id="name" name="name" maxlength="{LONGEST_NAME}" required'
-            ' autocomplete="off"></div>\n<button>Sign in</button>',
+            ' autocomplete="off"></div>\n<button class="act">Sign in</button>',
         )
         + "\n<h2>Nobody</h2>\n"
-        + _form(request_id, '<button class="quiet" name="decision" value="deny">Deny</button>'),
+        + _form(request_id, '<button class="act quiet" name="decision" value="deny">Deny</button>'),
     )
 
 
@@ -98,6 +91,12 @@ def refusal(text: str, status: int = 400) -> HTMLResponse:
 
 def signed_out() -> HTMLResponse:
     return page("Signed out", "<p>You may close this page.</p>")
+
+
+def facts(told: Mapping[str, str]) -> str:
+    """Names and what stands for them, each of them text."""
+    rows = (f"<div><dt>{escape(name)}</dt><dd>{escape(fact)}</dd></div>\n" for name, fact in told.items())
+    return f'<dl class="facts">\n{"".join(rows)}</dl>\n'
 
 
 def _form(request_id: str, fields: str) -> str:
