@@ -15,7 +15,7 @@ from support.provider import Hub
 from support.redis_server import RedisServer
 from support.servers import PATIENCE, Visitor
 
-KINDS = ("gunicorn-cookie", "uvicorn-cookie", "gunicorn-redis", "uvicorn-redis")
+KINDS = ("gunicorn-cookie", "uvicorn-redis")
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 OLD, NEW = "0123456789abcdef" * 4, "fedcba9876543210" * 4
 ENOUGH = 20  # tries at what the next one or two bring about
@@ -144,7 +144,7 @@ def test_a_host_that_stops_takes_no_login_and_no_session_with_it(pair: Pair) -> 
     assert all(pair.knows(member) for member in (coming, *members))
 
 
-@pytest.mark.parametrize("kind", ["gunicorn-cookie", "uvicorn-redis"])
+@pytest.mark.parametrize("kind", ["gunicorn-redis", "uvicorn-cookie"])
 def test_a_secret_is_changed_host_by_host_with_nobody_logged_out_and_no_login_lost(
     kind: str, hub: Hub, redis_server: RedisServer, tmp_path: Path
 ) -> None:
