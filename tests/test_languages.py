@@ -4,6 +4,8 @@ import re
 import string
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ck_middleware.languages import ENGLISH, LANGUAGES, LONGEST, read_by
 from ck_middleware.texts.text import Language
@@ -91,6 +93,13 @@ def test_a_range_that_is_cut_off_counts_for_nothing() -> None:
     header = f"{start},".ljust(LONGEST - 2) + "de;q=0.1"
     assert header[:LONGEST].endswith("de")
     assert read_by(header).tag == "fr"
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.one_of(st.text(), st.text("de-AT*;q=0.1, frEN\t", max_size=60)))
+def test_any_header_is_a_language_of_ours(header: str) -> None:
+    assert read_by(header) in LANGUAGES.values()
+    assert read_by(f"es, {header[:200]}").tag == "es"  # the first of those that are wanted most
 
 
 @pytest.mark.parametrize("language", OTHERS, ids=[language.tag for language in OTHERS])

@@ -34,11 +34,12 @@ DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
 # Every element of the page that can be seen, and is not wholly on it.
-OUTSIDE = """() => [...document.querySelectorAll("body *")].filter((element) => {
+LOST = """() => [...document.querySelectorAll("body *")].filter((element) => {
   const box = element.getBoundingClientRect();
   return box.width && (box.left < -0.5 || box.right > document.documentElement.clientWidth + 0.5 || box.top < -0.5);
-}).map((element) => element.outerHTML)"""
-WIDER = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+}).map((element) => element.outerHTML).concat(
+  document.documentElement.scrollWidth > document.documentElement.clientWidth ? ["it scrolls sideways"] : []
+)"""
 FOCUSABLE = "a[href], button, input:not([type=hidden])"
 RING = """() => {
   const style = getComputedStyle(document.activeElement);
@@ -103,10 +104,6 @@ def complaints(tab: Page) -> list[str]:
     return [f"{one['impact']}: {one['help']}: {[node['html'] for node in one['nodes']]}" for one in found]
 
 
-def lost(tab: Page) -> list[str]:
-    return [*tab.evaluate(OUTSIDE), *(["it scrolls sideways"] if tab.evaluate(WIDER) else [])]
-
-
 def test_axe_finds_nothing(view: Page) -> None:
     for scheme in SCHEMES:
         view.emulate_media(color_scheme=scheme)
@@ -116,10 +113,10 @@ def test_axe_finds_nothing(view: Page) -> None:
 def test_nothing_is_lost_on_a_small_screen_or_in_large_type(view: Page) -> None:
     for width in (640, 320):  # a window of 1280 at 200 % and at 400 % (WCAG 2.2, 1.4.4 and 1.4.10)
         view.set_viewport_size({"width": width, "height": 512})
-        assert lost(view) == [], width
+        assert view.evaluate(LOST) == [], width
     view.set_viewport_size({"width": 640, "height": 512})
     view.evaluate("document.documentElement.style.fontSize = '200%'")  # type alone
-    assert lost(view) == []
+    assert view.evaluate(LOST) == []
 
 
 def test_everything_can_be_reached_with_the_keyboard_and_shows_that_it_is(view: Page) -> None:
@@ -139,8 +136,8 @@ def test_every_text_has_room_in_every_language(tab: Page, gallery: Gallery, lang
     tab.set_viewport_size({"width": 320, "height": 512})
     for code in ENGLISH.texts:
         tab.goto(gallery.on_the_wall(code, language=language, direction=direction))
-        assert tab.evaluate("[document.documentElement.lang, document.documentElement.dir]") == [language, direction]
-        assert lost(tab) == [], code
+        assert tab.evaluate(LOST) == [], code
+    assert tab.evaluate("[document.documentElement.lang, document.documentElement.dir]") == [language, direction]
 
 
 def test_a_page_that_is_read_from_the_right_is_its_mirror_image(tab: Page, gallery: Gallery) -> None:
@@ -156,9 +153,11 @@ def test_a_page_that_is_read_from_the_right_is_its_mirror_image(tab: Page, galle
 def test_colours_that_are_forced_leave_a_button_a_button(tab: Page, gallery: Gallery, code: str) -> None:
     tab.emulate_media(forced_colors="active")
     tab.goto(gallery.on_the_wall(code))
-    border, ground = tab.locator(".act").evaluate(
-        "(one) => { const style = getComputedStyle(one); return [style.borderTopColor, style.backgroundColor]; }"
-    )
+    width, border, ground = tab.locator(".act").evaluate("""(one) => {
+      const style = getComputedStyle(one);
+      return [style.borderTopWidth, style.borderTopColor, style.backgroundColor];
+    }""")
+    assert width == "1px"
     assert border != ground
     tab.keyboard.press("Tab")
     assert tab.evaluate(RING) >= 2
