@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 from urllib.parse import parse_qs, quote
 
 from playwright.sync_api import Page as Tab
@@ -45,15 +46,20 @@ class Gallery:
     wall: str
     provider: MisbehavingProvider
     store: FrailStore
+    _cookies: list[Any] = field(default_factory=list)  # of somebody who has signed in
 
     def on_the_wall(self, code: str, *, language: str = "en", direction: str = "") -> str:
         """The address of any of our pages, in any language, which nobody has to get to."""
         return f"{self.wall}/{code}?language={language}&direction={direction or LANGUAGES[language].direction}"
 
     def enter(self, tab: Tab) -> None:
+        """Be signed in: one session is enough for all views."""
+        tab.context.add_cookies(self._cookies)
         tab.goto(f"{self.app}/dashboard")
-        sign_in(tab)
-        tab.wait_for_url(f"{self.app}/dashboard")
+        if not self._cookies:
+            sign_in(tab)
+            tab.wait_for_url(f"{self.app}/dashboard")
+            self._cookies += tab.context.cookies(self.app)
 
 
 @contextmanager
