@@ -58,7 +58,7 @@ def again(clone: Path) -> Path:
 
 
 def test_the_tree_is_the_commit() -> None:
-    assert run("git", "status", "--porcelain") == "", "a release is made of a commit"
+    assert run("git", "status", "--porcelain", "--untracked-files=no") == "", "a release is made of a commit"
 
 
 def test_there_is_nothing_else_to_be_uploaded() -> None:
