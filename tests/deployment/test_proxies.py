@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPSConnection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -158,6 +159,20 @@ def _talk(site: Site, cookie: str, origin: str) -> str:
         assert json.loads(socket.recv(PATIENCE))["name"] == "Ada"
         socket.send("hello")
         return str(socket.recv(PATIENCE))
+
+
+@on("nginx-hypercorn", "caddy-hypercorn")
+@pytest.mark.parametrize("protocols", [["h2c"], ["h2c", "websocket"], ["websocket", "h2c"]], ids="-".join)
+def test_nobody_speaks_to_the_server_past_the_proxy_by_another_protocol(site: Site, protocols: list[str]) -> None:
+    """What says HTTP/2 to the server itself would write the headers of the proxy too."""
+    to = urlsplit(site.front.origin)
+    with closing(HTTPSConnection(str(to.hostname), to.port, timeout=PATIENCE, context=site.front.tls)) as client:
+        client.putrequest("GET", "/alive")
+        client.putheader("Connection", "Upgrade")
+        for protocol in protocols:
+            client.putheader("Upgrade", protocol)
+        client.endheaders()
+        assert client.getresponse().status in ({200} if protocols == ["h2c"] else {200, 400})
 
 
 @on("nginx-gunicorn")
