@@ -16,9 +16,9 @@ from ck_middleware.config import AuthConfig, Settings
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import Event
 from ck_middleware.observing import Observation
-from ck_middleware.page import Page
+from ck_middleware.pages import Page
+from ck_middleware.pages.templates import Templates
 from ck_middleware.stores import open_store
-from ck_middleware.templates import Templates
 
 SECRET = "k3y-" * 8
 CLIENT_SECRET = "s3cret-of-the-client"

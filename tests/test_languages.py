@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ck_middleware.languages import ENGLISH, LANGUAGES, LONGEST, read_by
-from ck_middleware.texts.text import Language
+from ck_middleware.pages.languages import ENGLISH, LANGUAGES, LONGEST, read_by
+from ck_middleware.pages.texts.text import Language
 
 OTHERS = [language for language in LANGUAGES.values() if language is not ENGLISH]
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from ck_middleware import AuthConfig, errors, pages
+import ck_middleware
+from ck_middleware import AuthConfig, answers, errors
+from ck_middleware.answers import Pages
 from ck_middleware.config import Settings
 from ck_middleware.errors import LoginRefused
-from ck_middleware.languages import ENGLISH, LANGUAGES
 from ck_middleware.messages import Response
-from ck_middleware.page import Page
-from ck_middleware.pages import Pages
-from ck_middleware.templates import MARKUP, TEXTS
+from ck_middleware.pages import Page
+from ck_middleware.pages.languages import ENGLISH, LANGUAGES
+from ck_middleware.pages.templates import MARKUP, TEXTS
 from support.documents import ROOT, named_and_not_there
 from support.faces import PlainRequest
 from support.provider import CLIENT_ID, CLIENT_SECRET
@@ -74,8 +75,8 @@ def every_answer() -> list[Response]:
         *every_page(by=said(lambda page: page.title)),
         *(refused(kind, PROGRAM) for kind in REFUSALS),
         said().notice(PROGRAM, 404, "not_found"),
-        pages.data(200, {"user": {}}),
-        pages.redirect("/x"),
+        answers.data(200, {"user": {}}),
+        answers.redirect("/x"),
     ]
 
 
@@ -202,7 +203,7 @@ def test_what_is_put_into_a_page_is_escaped() -> None:
 
 
 def test_json_is_no_page_whatever_is_in_it() -> None:
-    answer = pages.data(200, {"user": {"name": NASTY + "\u2028Zoë\ud800"}})
+    answer = answers.data(200, {"user": {"name": NASTY + "\u2028Zoë\ud800"}})
     assert dict(answer.headers)["Content-Type"] == "application/json"
     assert answer.body.isascii()
     assert json.loads(answer.body)["user"]["name"] == NASTY + "\u2028Zoë\ud800"
@@ -218,7 +219,7 @@ def test_the_logout_page_posts() -> None:
 
 
 def test_a_redirect_never_repeats_a_post() -> None:
-    response = pages.redirect("/x", cookies=("a=b",))
+    response = answers.redirect("/x", cookies=("a=b",))
     assert (response.status, response.body, response.cookies) == (303, b"", ("a=b",))
     assert dict(response.headers)["Location"] == "/x"
 
@@ -319,7 +320,7 @@ def test_an_own_page_has_our_headers_and_its_own_styles_and_no_scripts() -> None
     assert {name: own[name] for name in same} == {name: ours[name] for name in same}
     assert own.keys() == ours.keys() - {"Content-Language"}  # in which one it is, the app alone knows
     policy = dict(part.split(" ", 1) for part in own["Content-Security-Policy"].split("; "))
-    assert policy.pop("style-src").split() == [pages.OUR_STYLE, "'self'"]
+    assert policy.pop("style-src").split() == [answers.OUR_STYLE, "'self'"]
     assert policy == {
         "default-src": "'none'",
         "base-uri": "'none'",
@@ -343,10 +344,14 @@ def test_an_own_page_that_fails_is_replaced_by_ours(
     assert "a secret of the app" not in caplog.text
 
 
+def all_but_the_texts() -> str:
+    house = Path(ck_middleware.__file__).parent
+    return "".join(file.read_text("utf-8") for file in house.rglob("*.py") if file.parent.name != "texts")
+
+
 def test_every_text_is_used() -> None:
     used = {kind.code for kind in REFUSALS}
-    house = Path(pages.__file__).parent
-    source = "".join(file.read_text("utf-8") for file in house.rglob("*.py") if file.parent.name != "texts")
+    source = all_but_the_texts()
     for code in ENGLISH.texts.keys() - used:
         assert f'"{code}"' in source, code
 
@@ -354,7 +359,7 @@ def test_every_text_is_used() -> None:
 @pytest.mark.parametrize("tag", LANGUAGES)
 def test_no_text_of_a_page_stands_elsewhere(tag: str) -> None:
     """Than in the folder of texts, which is the one to translate."""
-    source = "".join(file.read_text("utf-8") for file in Path(pages.__file__).parent.glob("*.py"))
+    source = all_but_the_texts()
     for text in LANGUAGES[tag].texts.values():
         assert f'"{text.title}"' not in source
         assert f">{text.title}<" not in source
@@ -405,6 +410,6 @@ def test_the_documents_function_makes_pages() -> None:
 
 def test_the_document_tells_the_policy_of_own_pages() -> None:
     told = DOCUMENT.read_text("utf-8").partition("The content security policy is ")[2]
-    assert "".join(re.findall("`([^`]+)`", told)).replace(" ;", ";") == pages.OWN_POLICY.replace(
-        f"{pages.OUR_STYLE} ", ""
+    assert "".join(re.findall("`([^`]+)`", told)).replace(" ;", ";") == answers.OWN_POLICY.replace(
+        f"{answers.OUR_STYLE} ", ""
     )

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ck_middleware.errors import Fault
-from ck_middleware.languages import ENGLISH
-from ck_middleware.page import Page
-from ck_middleware.templates import MARKUP, TEXTS, Templates
+from ck_middleware.pages import Page
+from ck_middleware.pages.languages import ENGLISH
+from ck_middleware.pages.templates import MARKUP, TEXTS, Templates
 
 NASTY = "\"><script>alert('x')</script>&amp;"
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.authentication import AuthCredentials
 
+from ck_middleware.answers import HEADERS
 from ck_middleware.errors import ConfigError, StoreUnavailable
 from ck_middleware.gate import Gate, configured, warn_of_invisible_mount
 from ck_middleware.headers import octets_with_cookies
 from ck_middleware.live import Connection, Live
 from ck_middleware.looping import LoopHttp, LoopRuntime
 from ck_middleware.messages import Request, Response
-from ck_middleware.pages import HEADERS
 from ck_middleware.session import KEY as SESSION
 from ck_middleware.session import AsyncSession
 from ck_middleware.user import KEY, Anonymous, User

@@ -18,7 +18,7 @@ from ck_middleware.addresses import Address, split
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import Listener
 from ck_middleware.observing import Observer
-from ck_middleware.page import OwnPages
+from ck_middleware.pages.page import OwnPages
 from ck_middleware.policy import canonical
 from ck_middleware.readers import faults_of, refuse
 from ck_middleware.settings import Settings

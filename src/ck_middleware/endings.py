@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from ck_middleware import oidc, pages
+from ck_middleware import answers, oidc
 from ck_middleware.errors import LoginRefused, StoreUnavailable, TokenInvalid
 from ck_middleware.events import ENDED, LOGGED_OUT
 from ck_middleware.forms import LONGEST, fields, only
@@ -21,10 +21,10 @@ from ck_middleware.vault import person, provider_session
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ck_middleware.answers import Pages
     from ck_middleware.config import AuthConfig
     from ck_middleware.events import Teller
     from ck_middleware.messages import Request, Response
-    from ck_middleware.pages import Pages
     from ck_middleware.provider import Provider
     from ck_middleware.sessions import Sessions
     from ck_middleware.site import Site
@@ -73,8 +73,8 @@ class Endings:
             return self._pages.notice(request, 403, "cross_site")
         cookies, url = await self._end(request, user, everywhere=only(form, "everywhere") == "1")
         if is_person:
-            return pages.redirect(url or self._after_logout(request), cookies=cookies)
-        return pages.data(200, {"success": True, **({"logout_url": url} if url else {})}, cookies=cookies)
+            return answers.redirect(url or self._after_logout(request), cookies=cookies)
+        return answers.data(200, {"success": True, **({"logout_url": url} if url else {})}, cookies=cookies)
 
     async def backchannel_logout(self, request: Request) -> Response:
         """The provider ends sessions itself (Back-Channel Logout 1.0): exactly 200 or 400, and no cookie has a say."""
@@ -83,8 +83,8 @@ class Endings:
         except (LoginRefused, StoreUnavailable) as refusal:
             text = "back-channel logout refused"
             self._note("logout", text, level=WARNING, by="provider", outcome="refused", reason=refusal)
-            return pages.data(400, {"error": "invalid_request"})
-        return pages.data(200, {})
+            return answers.data(400, {"error": "invalid_request"})
+        return answers.data(200, {})
 
     def returned_from_logout(self, request: Request, path: str) -> Response | None:
         """Coming back from the provider's log-out page, the address loses the state that we sent along."""
@@ -93,7 +93,7 @@ class Endings:
         state = self._signature.verify(only(fields(request.query), "state"), max_age=RETURN_LIFETIME)
         if state is None or not state.startswith("out."):
             return None  # not ours; the app's own business
-        return pages.redirect(self._after_logout(request))
+        return answers.redirect(self._after_logout(request))
 
     async def _end(self, request: Request, user: User, *, everywhere: bool) -> tuple[tuple[str, ...], str | None]:
         """End this browser's session, or all of this person. The cookies to set, and the provider's log-out page."""

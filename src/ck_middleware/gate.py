@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ck_middleware import pages
+from ck_middleware import answers
 from ck_middleware.admin import Admin
 from ck_middleware.config import AuthConfig, unread
 from ck_middleware.cookies import Attributes
@@ -87,7 +87,7 @@ class Gate:
         teller = Teller(config.on_event, runtime, self.observers)
         seal = Seal(config.session_secret, purpose="login", client=config.client)
         self._site = Site(config)
-        self._pages = pages.Pages(config)
+        self._pages = answers.Pages(config)
         self._policy = Policy(protect=config.protect, public=config.public, api=config.api, mount=config.mount)
         places: Recent[str, Place] = Recent(entries=REMEMBERED, octets=REMEMBERED * 4 * LONGEST_REMEMBERED)
         self._known, self._know = places.get, places.keep
@@ -178,7 +178,7 @@ class Gate:
         if place.verdict is OPEN and not place.is_ours:
             return NOBODY
         if place.verdict is API or not is_navigation(request):
-            return pages.refusal(503, "store_unavailable", headers=RETRY)
+            return answers.refusal(503, "store_unavailable", headers=RETRY)
         reference = secrets.token_hex(6)
         event(WARNING, "page_refused", "page refused while the store is down", correlation_id=reference)
         return self._pages.store_down(request, reference=reference, headers=RETRY)
@@ -216,13 +216,13 @@ class Gate:
 
 
 # Who is turned away is so at few addresses, and an answer is made of nothing else.
-_to_login = lru_cache(maxsize=ANSWERS)(pages.redirect)
+_to_login = lru_cache(maxsize=ANSWERS)(answers.redirect)
 
 
 @lru_cache(maxsize=ANSWERS)
 def _unauthorized(login_url: str, *, htmx: bool) -> Response:
     headers = (CHALLENGE, ("HX-Redirect", login_url)) if htmx else (CHALLENGE,)
-    return pages.data(401, {"error": "Authentication required", "login_url": login_url}, headers=headers)
+    return answers.data(401, {"error": "Authentication required", "login_url": login_url}, headers=headers)
 
 
 def _is_mount(mount: str) -> bool:

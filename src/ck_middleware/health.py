@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from ck_middleware import pages
+from ck_middleware import answers
 from ck_middleware.errors import StoreUnavailable
 from ck_middleware.forms import fields, only
 from ck_middleware.observing import OK
@@ -48,8 +48,8 @@ class Health:
             await self._look()
         known = {"sessions": self._sessions, "login": self._provider.login}
         if is_live or self._sessions == OK:
-            return pages.data(200, known)
-        return pages.data(503, known, headers=RETRY)
+            return answers.data(200, known)
+        return answers.data(503, known, headers=RETRY)
 
     async def _look(self) -> None:
         """Ask the store, unless that was done lately, or somebody is at it and there is an older answer to give."""

@@ -18,10 +18,10 @@ from ck_middleware.errors import Fault
 from ck_middleware.events import Event
 from ck_middleware.jose import ALGORITHMS
 from ck_middleware.observing import Observer
-from ck_middleware.page import OwnPages
+from ck_middleware.pages.page import OwnPages
+from ck_middleware.pages.templates import Templates
 from ck_middleware.policy import canonical, return_path
 from ck_middleware.stores import check_url
-from ck_middleware.templates import Templates
 
 SHORTEST_SECRET: Final = 32  # bytes; a session secret is keying material for AES-256
 LONGEST_NAME: Final = 60  # characters of the app's name, which stands in sentences

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from ck_middleware import oidc, pages, transaction
+from ck_middleware import answers, oidc, transaction
 from ck_middleware.endings import Endings
 from ck_middleware.errors import (
     CallbackInvalid,
@@ -27,11 +27,11 @@ from ck_middleware.sessions import encode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ck_middleware.answers import Pages
     from ck_middleware.config import AuthConfig
     from ck_middleware.events import Teller
     from ck_middleware.health import Health
     from ck_middleware.messages import Request, Response
-    from ck_middleware.pages import Pages
     from ck_middleware.provider import Provider
     from ck_middleware.sessions import Sessions
     from ck_middleware.site import Site
@@ -115,7 +115,7 @@ class Routes:
         elsewhere = self._site.elsewhere(request)
         self._observers.note("login_started", "login started", host=elsewhere or None)
         url = oidc.authorization_url(metadata, self._config, begun, _passed_on(query))
-        return pages.redirect(url, cookies=self._transactions.keep(begun, request.cookies))
+        return answers.redirect(url, cookies=self._transactions.keep(begun, request.cookies))
 
     async def callback(self, request: Request) -> Response:
         """Finish a login. Whatever comes of it, the transaction is consumed."""
@@ -135,7 +135,7 @@ class Routes:
             found = await self._sessions.find(request)
             facts["outcome"] = "went_on" if found.user.is_authenticated else refusal.code
             if found.user.is_authenticated:
-                return pages.redirect(return_to, cookies=(*found.cookies, *spent))
+                return answers.redirect(return_to, cookies=(*found.cookies, *spent))
             return self._refused(request, refusal, return_to, (*found.cookies, *spent))
         except LoginRefused as refusal:
             facts["outcome"] = refusal.code
@@ -143,16 +143,16 @@ class Routes:
         took = time.time() - begun.began if begun else None
         self._observers.note("login_succeeded", "login succeeded", seconds=took)
         await self._teller.tell(LOGGED_IN, encode(login.claims))
-        return pages.redirect(return_to, cookies=(*started, *spent))
+        return answers.redirect(return_to, cookies=(*started, *spent))
 
     async def me(self, request: Request) -> Response:
         """Who is logged in, and until when."""
         # A page may ask every minute, also when nobody sits before it: that must not keep the session alive.
         found = await self._sessions.look(request)
         if not found.user.is_authenticated:
-            return pages.data(401, {"error": "Not authenticated"}, cookies=found.cookies)
+            return answers.data(401, {"error": "Not authenticated"}, cookies=found.cookies)
         ends = {"expires_at": int(found.ends_at), "idle_expires_at": int(min(found.ends_at, found.idle_ends_at))}
-        return pages.data(200, {"user": dict(found.user.claims), **ends})
+        return answers.data(200, {"user": dict(found.user.claims), **ends})
 
     async def _redeem(self, query: dict[str, list[str]], begun: Transaction | None) -> Login:
         """Who logged in, or a `LoginRefused` before the provider is asked anything."""

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypedDict
 
 from ck_middleware.events import Listener
 from ck_middleware.observing import Observer
-from ck_middleware.page import OwnPages
+from ck_middleware.pages.page import OwnPages
 
 Duration: TypeAlias = float | str | timedelta  # seconds, or text such as 30s, 15m, 8h, 7d
 Words: TypeAlias = str | Sequence[str]  # a list, or one text with commas between

@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ck_middleware import ASGIAuthMiddleware
-from ck_middleware import page as shown
 from ck_middleware.gate import Gate
-from ck_middleware.languages import ENGLISH, LANGUAGES
+from ck_middleware.pages import page as shown
+from ck_middleware.pages.languages import ENGLISH, LANGUAGES
 from support.chromium import NewBrowser, Noise, at_the_provider, opened, sign_in
 from support.chromium import chromium as running
 from support.documents import ROOT

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ck_middleware import pages
-from ck_middleware.languages import ENGLISH, LANGUAGES
-from ck_middleware.page import Page
+from ck_middleware import answers
+from ck_middleware.pages import Page
+from ck_middleware.pages.languages import ENGLISH, LANGUAGES
 from support.browser import Browser
 from support.faces import Guard
 
@@ -51,7 +51,7 @@ def test_an_apps_own_page_signs_people_out(guard: Guard) -> None:
     browser.log_in()
     page = browser.get("/auth/logout")
     assert page.text.startswith("<h1>Bye?</h1><form")
-    assert page.header("content-security-policy") == pages.OWN_POLICY
+    assert page.header("content-security-policy") == answers.OWN_POLICY
     token = re.search('name="token" value="([^"]+)"', page.text)
     assert token
     assert browser.request("POST", "/auth/logout", form={"token": token[1]}).status == 303

@@ -33,9 +33,9 @@ from ck_middleware import ASGIAuthMiddleware, AuthError, ConfigError, WSGIAuthMi
 from ck_middleware.config import Settings
 from ck_middleware.dev.grants import ACCESS_LIFETIME
 from ck_middleware.gate import Gate
-from ck_middleware.languages import ENGLISH
 from ck_middleware.log import LOGGER
 from ck_middleware.messages import Request
+from ck_middleware.pages.languages import ENGLISH
 from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from support import forgery
 from support.browser import Browser, query_of

@@ -11,10 +11,10 @@ from playwright.sync_api import Page as Tab
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ck_middleware import ASGIAuthMiddleware, pages
+from ck_middleware import ASGIAuthMiddleware, answers
 from ck_middleware.dev.demo import DEV_NOTE, PROTECT, site
-from ck_middleware.languages import LANGUAGES
-from ck_middleware.page import Page
+from ck_middleware.pages import Page
+from ck_middleware.pages.languages import LANGUAGES
 from ck_middleware.stores.memory import AsyncMemoryStore
 from support.chromium import at_the_provider, sign_in
 from support.ports import Port
@@ -92,7 +92,7 @@ async def _wall(scope: Scope, receive: Receive, send: Send) -> None:
         reference=REFERENCE,
         details=language.details.format(code=code, reference=REFERENCE),
     )
-    headers = dict((*pages.HEADERS, pages.HTML, ("Content-Language", language.tag)))
+    headers = dict((*answers.HEADERS, answers.HTML, ("Content-Language", language.tag)))
     await Response(page.html, headers=headers)(scope, receive, send)
 
 

@@ -33,10 +33,9 @@ Written by pytest tests/test_public_api.py --write-docs
 
 # What apps import from; `__all__` says what.
 SHELVES = sorted(f"{PACKAGE}.contrib.{file.stem}" for file in HOUSE.glob("contrib/[!_]*.py"))
-MODULES = [PACKAGE, *SHELVES, f"{PACKAGE}.testing"]
+MODULES = [PACKAGE, *SHELVES, f"{PACKAGE}.pages", f"{PACKAGE}.testing"]
 # What is documented under the name of the file that it is in.
 DOCUMENTED = {
-    f"{PACKAGE}.page": ["Page"],
     f"{PACKAGE}.stores.memory": ["AsyncMemoryStore", "MemoryStore"],
     f"{PACKAGE}.stores.own": ["AsyncStore", "Store"],
     f"{PACKAGE}.testing.faults": ["Faults"],

@@ -16,7 +16,7 @@ from ck_middleware.cli import environment
 from ck_middleware.cli.exits import DONE, NotStarted
 from ck_middleware.config import AuthConfig
 from ck_middleware.doctor import session
-from ck_middleware.languages import ENGLISH
+from ck_middleware.pages.languages import ENGLISH
 from ck_middleware.policy import Policy, Verdict
 from ck_middleware.wrapped import middleware_of
 

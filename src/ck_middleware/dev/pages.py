@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 from ck_middleware.dev.authorization import AuthorizationRequest
 from ck_middleware.dev.people import LONGEST_NAME, Person
-from ck_middleware.page import LOOK
+from ck_middleware.pages.page import LOOK
 
 STYLE: Final = (
     LOOK

@@ -12,8 +12,8 @@ from string import Template
 from typing import Final
 
 from ck_middleware.errors import Fault
-from ck_middleware.languages import ENGLISH
-from ck_middleware.page import Page
+from ck_middleware.pages import Page
+from ck_middleware.pages.languages import ENGLISH
 
 # What may stand in one: text, which is escaped, and HTML.
 TEXTS: Final = (

@@ -3,11 +3,11 @@
 import re
 from typing import Final
 
-from ck_middleware.texts.de import GERMAN
-from ck_middleware.texts.en import ENGLISH
-from ck_middleware.texts.es import SPANISH
-from ck_middleware.texts.fr import FRENCH
-from ck_middleware.texts.text import Language
+from ck_middleware.pages.texts.de import GERMAN
+from ck_middleware.pages.texts.en import ENGLISH
+from ck_middleware.pages.texts.es import SPANISH
+from ck_middleware.pages.texts.fr import FRENCH
+from ck_middleware.pages.texts.text import Language
 
 __all__ = ["ENGLISH", "LANGUAGES", "read_by"]
 

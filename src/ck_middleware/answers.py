@@ -1,6 +1,6 @@
-"""This file is what a stranger sees of us: a calm page for people, JSON for programs, and the headers on both.
+"""This file is what we answer ourselves: a calm page for people, JSON for programs, and the headers on both.
 
-What a page says is in `texts`, how it looks in `page`. Answers for programs are English whoever asks.
+What a page says and how it looks is in `pages`. Answers for programs are English whoever asks.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ck_middleware.languages import ENGLISH, read_by
 from ck_middleware.log import ERROR, event, where_raised
 from ck_middleware.messages import Response
-from ck_middleware.page import STYLE, Page
+from ck_middleware.pages.languages import ENGLISH, read_by
+from ck_middleware.pages.page import STYLE, Page
 from ck_middleware.site import is_navigation
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ck_middleware.texts.text import Language, Text
+from ck_middleware.pages.texts.text import Language, Text
 
 AGAIN: Final = "Iniciar sesión de nuevo"
 RETRY: Final = "Intentar de nuevo"
