@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
 from ck_middleware.errors import LoginRefused, StoreUnavailable
@@ -99,7 +100,7 @@ class Observers:
         if text:
             event(level, name, text, **facts, **took)
         if self._observers:
-            self._tell(self._observers, Observation(name, level, text, seconds, facts))
+            self._tell(self._observers, Observation(name, level, text, seconds, _shown(facts)))
 
     @contextmanager
     def timed(self, name: str, text: str = "", **facts: object) -> Iterator[dict[str, object]]:
@@ -110,7 +111,7 @@ class Observers:
         if not self._observers and not (text and is_heard(DEBUG)):
             yield facts
             return
-        endings = self._tell(self._beginning, Observation(name, DEBUG, text, None, dict(facts)))
+        endings = self._tell(self._beginning, Observation(name, DEBUG, text, None, _shown(facts)))
         began = time.perf_counter()
         try:
             yield facts
@@ -121,7 +122,7 @@ class Observers:
             facts.setdefault("outcome", OK)
             seconds = time.perf_counter() - began
             # What began last ends first.
-            self._tell(endings[::-1], Observation(name, DEBUG, text, seconds, facts))
+            self._tell(endings[::-1], Observation(name, DEBUG, text, seconds, _shown(facts)))
             self.note(name, text, level=DEBUG, seconds=seconds, **facts)
 
     def _tell(self, told: Sequence[Callable[[Observation], T]], observation: Observation) -> list[T]:
@@ -141,6 +142,15 @@ class Observers:
             self._complained[which] = now
             told = {"about": observation.name, "kind": type(exc).__name__, "at": where_raised(exc)}
             event(ERROR, "observer_failed", f"the observer {which} raised an exception", **told)
+
+
+def _shown(facts: Mapping[str, object]) -> Mapping[str, object]:
+    """What observers see: what none of them can change for the next one, or for the log.
+
+    An exception is its text. It would lead to the frames in which it was raised, and to every secret there.
+    """
+    texts = {name: str(fact) for name, fact in facts.items() if isinstance(fact, BaseException)}
+    return MappingProxyType({**facts, **texts})
 
 
 def _outcome(exc: BaseException) -> str:
