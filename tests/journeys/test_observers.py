@@ -246,6 +246,20 @@ def test_nothing_that_is_told_says_whom_it_happened_to_or_is_a_secret(
         assert secret not in said
 
 
+def test_what_is_told_leads_to_no_frame_in_which_secrets_are(
+    browser: Browser, eyes: Eyes, provider: MisbehavingProvider
+) -> None:
+    """Tools that take in an exception take in its traceback, and the variables of all that it went through."""
+    provider.faults.id_token_claims = lambda claims: claims | {"aud": "somebody-else"}
+    browser.log_in()
+    provider.faults.answer("token", JSONResponse({"error": "server_error"}, 500))
+    browser.log_in()
+    reasons = [it.facts["reason"] for it in eyes.seen if it.name == "login_refused"]
+    assert len(reasons) == 2
+    for observation in (*eyes.seen, *eyes.begun, *eyes.ended):
+        assert all(isinstance(fact, str | int | float) for fact in observation.facts.values())
+
+
 def test_every_fact_that_is_counted_by_is_one_of_few(ada: Browser, eyes: Eyes, provider: MisbehavingProvider) -> None:
     """An honest life, of which nothing has to be called `other`."""
     ada.post("/auth/logout")
@@ -277,7 +291,24 @@ class Stumbling:
         return self.__call__
 
 
-@pytest.mark.parametrize("bad", [hasty, Stumbling(), awaited], ids=["function", "object", "awaited"])
+class Meddling:
+    """Writes into what it is told, what another one reads next, and what the log says."""
+
+    def __call__(self, observation: Observation) -> None:
+        facts: Any = observation.facts
+        facts.clear()
+
+    def began(self, observation: Observation) -> Callable[[Observation], None]:
+        def ended(observation: Observation) -> None:
+            facts: Any = observation.facts
+            facts |= {"seconds": 0, "text": "", "outcome": "none of your business"}
+
+        return ended
+
+
+@pytest.mark.parametrize(
+    "bad", [hasty, Stumbling(), awaited, Meddling()], ids=["function", "object", "awaited", "meddling"]
+)
 def test_an_observer_that_fails_harms_nobody_and_is_logged_once(
     guard: Guard, eyes: Eyes, caplog: pytest.LogCaptureFixture, bad: Any
 ) -> None:
@@ -286,10 +317,12 @@ def test_an_observer_that_fails_harms_nobody_and_is_logged_once(
     assert ada.is_logged_in
     assert ada.post("/auth/logout").status == 303
     assert ("login_succeeded",) in eyes.happened()
+    assert [it.facts for it in eyes.seen if it.name == "logout"] == [{"by": "person", "outcome": "ok"}]
+    assert eyes.told("callback") == [("callback", "ok")]
     assert len(eyes.begun) == len(eyes.ended)
     complaints = [record for record in caplog.records if vars(record).get("ck_event") == "observer_failed"]
     assert 1 <= len(complaints) <= 3  # one for each of its functions that failed
-    assert vars(complaints[0])["ck_kind"] in {"ZeroDivisionError", "TypeError"}
+    assert vars(complaints[0])["ck_kind"] in {"ZeroDivisionError", "TypeError", "AttributeError"}
 
 
 @pytest.mark.parametrize("kind", ["cookie"])
