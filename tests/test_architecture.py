@@ -31,7 +31,6 @@ LAYERS = (
     {"answers", "provider"},
     {"oidc", "sessions", "site", "snapshot", "vault"},
     {"config", "transaction"},
-    {"readers"},
     {"stores"},
     {
         "addresses",
@@ -53,7 +52,6 @@ LAYERS = (
         "recent",
         "seal",
         "session",
-        "settings",
         "strict_json",
         "tokens",
         "user",

@@ -18,7 +18,7 @@ import httpx
 import ck_middleware
 from ck_middleware import AuthConfig, AuthError, WSGIAuthMiddleware, events
 from ck_middleware.cli import commands
-from ck_middleware.config import ROUTES
+from ck_middleware.config.place import ROUTES
 from ck_middleware.stores.memory import MemoryStore
 
 PACKAGE = "ck_middleware"

@@ -57,7 +57,7 @@ TOLD = {  # defaults that follow from something else
 
 def meanings() -> dict[str, str]:
     """What stands under each setting where it is declared."""
-    tree = ast.parse((HOUSE / "settings.py").read_text("utf-8"))
+    tree = ast.parse((HOUSE / "config" / "settings.py").read_text("utf-8"))
     (declared,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     return {
         ast.unparse(setting.target): " ".join(str(ast.literal_eval(text.value)).split())

@@ -1,20 +1,17 @@
-"""This file is how each setting is read: a reader takes what it is given and gives its normal form, or refuses.
+"""This file is how a setting is read that is like no other, each by one reader as in `values`.
 
-It may be given text from the environment, or anything that a caller wrote. It refuses with `Fault`, in a sentence that
-says what is wrong and what would be right. No sentence quotes a secret, or an address that may have one in it.
+No sentence quotes a secret, or an address that may have one in it.
 """
 
 import inspect
-import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 from os import PathLike
 from pathlib import Path
-from typing import Final, NoReturn, ParamSpec
+from typing import Final
 
 from ck_middleware.addresses import split
-from ck_middleware.errors import Fault
+from ck_middleware.config.values import each, refuse, seconds, text, words
 from ck_middleware.events import Event
 from ck_middleware.jose import ALGORITHMS
 from ck_middleware.observing import Observer
@@ -25,16 +22,12 @@ from ck_middleware.stores import check_url
 
 SHORTEST_SECRET: Final = 32  # bytes; a session secret is keying material for AES-256
 LONGEST_NAME: Final = 60  # characters of the app's name, which stands in sentences
-LONGEST_SPAN: Final = 100 * 365 * 86400  # seconds; clocks of machines and stores cannot count as far as a float can
 MOST_LEEWAY: Final = 60  # seconds; more would revive ID tokens that have expired
 CLIENT_AUTHS: Final = ("client_secret_post", "client_secret_basic", "none")
-SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 GENERATE: Final = 'for example from: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 PORTAL: Final = "copy it from the Developer Portal of ConsentKeys"
 
-_SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
 _PLACEHOLDER: Final = re.compile(
     r"<.*>|\$\{.*\}|.*(?:\.\.\.|…)|.*change[-_ ]?(?:me|this).*"
     r"|(?:(?:ck_)?your[-_ ]|replace[-_](?:me|this|with)|django-insecure-).*",
@@ -43,82 +36,6 @@ _PLACEHOLDER: Final = re.compile(
 _CREDENTIAL: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # RFC 6749, appendix A.1, without white space at the ends
 _PATTERN: Final = re.compile(r"[*?#%<>{}^$\[\]\"']")
 PLAIN: Final = re.compile(r"[A-Za-z0-9/._~@:+-]*")  # spelled alike in an address and in a router's path
-
-P = ParamSpec("P")
-
-
-def refuse(*sentences: str) -> NoReturn:
-    raise Fault(*sentences)
-
-
-def faults_of(read: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> tuple[str, ...]:
-    """Call a reader for the sentences it refuses with; none when it is content."""
-    try:
-        read(*args, **kwargs)
-    except Fault as fault:
-        return fault.args
-    return ()
-
-
-def text(value: object) -> str:
-    if not isinstance(value, str):
-        refuse(f"is of type {type(value).__name__}; give text")
-    return value
-
-
-def flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, str) or value.lower() not in SWITCH:
-        refuse("is neither true nor false; give True or False, or one of 1, true, yes, on, 0, false, no, off")
-    return SWITCH[value.lower()]
-
-
-def words(value: object) -> tuple[str, ...]:
-    """Read a list as it is, or one text with commas between, where white space around them does not count."""
-    if isinstance(value, str):
-        return tuple(word for part in value.split(",") if (word := part.strip()))
-    if not isinstance(value, Sequence):
-        refuse(f"is of type {type(value).__name__}; give a list of texts, or one text with commas between")
-    listed = tuple(map(text, value))
-    if not all(map(str.strip, listed)):
-        refuse("has an empty entry; take it out")
-    return listed
-
-
-def _each(words: tuple[str, ...], read: Callable[[str], str]) -> tuple[str, ...]:
-    """Read every entry of a list, and refuse with the faults of all."""
-    if found := [sentence for word in words for sentence in faults_of(read, word)]:
-        refuse(*found)
-    return tuple(map(read, words))
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf
-    span = _SPAN.fullmatch(value) if isinstance(value, str) else None
-    if span is None:
-        refuse("is not a duration; give seconds, or text such as 90, 30s, 15m, 8h or 7d")
-    return float(span[1]) * UNITS[span[2]]
-
-
-def duration(value: object) -> float:
-    seconds = _seconds(value)
-    if not 1 <= seconds <= LONGEST_SPAN:
-        refuse("is not a time one can wait; give at least 1 second, and at most a century")
-    return seconds
-
-
-def leeway(value: object) -> float:
-    seconds = _seconds(value)
-    if not 0 <= seconds <= MOST_LEEWAY:
-        refuse(f"is out of range; give 0 to {MOST_LEEWAY} seconds, for more would accept tokens that have expired")
-    return seconds
 
 
 def credential(value: object) -> str:
@@ -146,7 +63,7 @@ def session_secrets(value: object) -> tuple[str, ...]:
     listed = () if value is None else words(value)
     if not listed:
         refuse(f"is missing; give at least {SHORTEST_SECRET} random bytes, {GENERATE}")
-    return _each(listed, _session_secret)
+    return each(listed, _session_secret)
 
 
 def _session_secret(secret: str) -> str:
@@ -165,7 +82,7 @@ def algorithms(value: object) -> tuple[str, ...]:
     listed = words(value)
     if not listed:
         refuse("is empty, so no ID token could be accepted; leave it out for RS256")
-    return _each(listed, _algorithm)
+    return each(listed, _algorithm)
 
 
 def _algorithm(name: str) -> str:
@@ -226,18 +143,18 @@ def _prefix(path: str) -> str:
 
 
 def public(value: object) -> tuple[str, ...]:
-    return _each(words(value), _path)  # a trailing slash stays: it tells a prefix from one exact path
+    return each(words(value), _path)  # a trailing slash stays: it tells a prefix from one exact path
 
 
 def api(value: object) -> tuple[str, ...]:
-    return _each(words(value), _prefix)
+    return each(words(value), _prefix)
 
 
 def protect(value: object) -> tuple[str, ...]:
     listed = words(value)
     if not listed:
         refuse("is empty, so nothing would be protected; give prefixes such as /dashboard, or / for everything")
-    return _each(listed, _prefix)
+    return each(listed, _prefix)
 
 
 def auth_prefix(value: object) -> str:
@@ -294,3 +211,10 @@ def pages(value: object) -> OwnPages:
     if any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None)))):  # noqa: B004
         refuse("is an async function; give a plain one, which has to answer at once")
     return value
+
+
+def leeway(value: object) -> float:
+    span = seconds(value)
+    if not 0 <= span <= MOST_LEEWAY:
+        refuse(f"is out of range; give 0 to {MOST_LEEWAY} seconds, for more would accept tokens that have expired")
+    return span

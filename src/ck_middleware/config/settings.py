@@ -1,6 +1,6 @@
 """This file is what each setting means: the keywords of both middlewares and of `AuthConfig`, as a user may pass them.
 
-What stands under a setting here is its line in docs/settings.md. What becomes of it is in `config`.
+What stands under a setting here is its line in docs/settings.md. What becomes of it is in `table`.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
-"""This file is every setting: what a user may pass, and what becomes of it.
-
-`Settings` is what may be passed, and what it means. `AuthConfig` is the table: one line a setting, with its normalised
-type, the reader that makes it, its environment variables (the first that is set counts) and its default.
+"""This file is `AuthConfig`, a table: one line a setting, with its normalised type, the reader that makes it, its
+environment variables (the first that is set counts) and its default. What each means is in `settings`.
 """
 
 import difflib
@@ -10,87 +8,26 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import cached_property
 from types import EllipsisType
-from typing import Final, NamedTuple, Self, TypeVar, Unpack, cast
-from urllib.parse import unquote
+from typing import Final, Self, TypeVar, Unpack, cast
 
-from ck_middleware import readers
-from ck_middleware.addresses import Address, split
+from ck_middleware.config import readers, values
+from ck_middleware.config.place import Place, place
+from ck_middleware.config.settings import Settings
+from ck_middleware.config.values import faults_of
 from ck_middleware.errors import ConfigError
 from ck_middleware.events import Listener
 from ck_middleware.observing import Observer
 from ck_middleware.pages.page import OwnPages
-from ck_middleware.policy import canonical
-from ck_middleware.readers import faults_of, refuse
-from ck_middleware.settings import Settings
-
-__all__ = ["AuthConfig", "Settings", "unread"]
 
 OURS: Final = ("CONSENTKEYS_", "SESSION_SECRET")  # what names of environment variables of ours begin with
-ROUTES: Final = ("login", "logout", "me", "health", "backchannel-logout")  # below auth_prefix, beside the callback
 
 NEEDS_STORE: Final = (
     "needs a store; set store (CONSENTKEYS_STORE), such as sqlite:///sessions.db or redis://localhost/0"
 )
 
-T = TypeVar("T")
-
-
-class _Place(NamedTuple):
-    """Where the app stands in the world, as far as the settings say."""
-
-    origin: str | None
-    mount: str
-    callback_path: str
-
-
-def _place(base_url: str | None, redirect_uri: str | None, auth_prefix: str) -> _Place:
-    """Work out where the app is, or refuse a redirect URI that could not be served there."""
-    usual = f"{auth_prefix}/callback"
-    base = split(base_url) if base_url else None
-    if redirect_uri is None:
-        return _Place(base.origin, base.path, usual) if base else _Place(None, "", usual)
-    redirect = split(redirect_uri)
-    path = unquote(redirect.path)  # what is not UTF-8 becomes U+FFFD, which is not canonical
-    if base is None:
-        base = Address(redirect.origin, redirect.host, path.removesuffix(usual) if path.endswith(usual) else "", "")
-    if redirect.origin != base.origin:
-        refuse("is not on the origin of base_url; give both the same scheme, host and port")
-    if not path.startswith(f"{base.path}/") or path == f"{base.path}/":
-        refuse(f"has no path below that of base_url; give it one, such as {base.path}{usual}")
-    if not canonical(path) or not readers.PLAIN.fullmatch(base.path):
-        refuse(f"has a path that can be read in two ways; give it a plain one, such as {usual}")
-    return _Place(base.origin, base.path, _free(path.removeprefix(base.path), auth_prefix))
-
-
-def _free(callback_path: str, auth_prefix: str) -> str:
-    if callback_path in {f"{auth_prefix}/{route}" for route in ROUTES}:
-        refuse(f"is the address of another of our routes; give it a path of its own, such as {auth_prefix}/callback")
-    return callback_path
-
-
-def unread(environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables that look as if they were meant for us and are read by nobody, each with the name it looks like."""
-    known = [name for setting in fields(AuthConfig) for name in setting.metadata["environment"]]
-    ours = [name for name in sorted(environ) if name.upper().startswith(OURS) and name not in known]
-    return {name: "".join(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)) for name in ours}
-
-
-def _first(environ: Mapping[str, str], names: Sequence[str]) -> str:
-    return next((text for name in names if (text := environ.get(name, "").strip())), "")
-
-
-def _unknown(name: str, known: Collection[str]) -> tuple[str, ...]:
-    near = difflib.get_close_matches(name, known, n=1)
-    return (f"is not a setting; did you mean {near[0]}?" if near else "is not a setting; take it out",)
-
-
-def _problem(name: str, sentence: str) -> str:
-    setting = AuthConfig.__dataclass_fields__.get(name)
-    variables = " or ".join(setting.metadata["environment"]) if setting else ""
-    return f"{name} ({variables}): {sentence}" if variables else f"{name}: {sentence}"
-
-
 NOTHING: Final = (None, "", ())  # the defaults for which a user may also write None
+
+T = TypeVar("T")
 
 
 def _setting(
@@ -126,9 +63,9 @@ class AuthConfig:
     jwks_uri: str | None = _setting(readers.url, "CONSENTKEYS_JWKS_URI", default=None)
     end_session_endpoint: str | None = _setting(readers.url, "CONSENTKEYS_END_SESSION_ENDPOINT", default=None)
     id_token_algorithms: tuple[str, ...] = _setting(readers.algorithms, default=("RS256",))
-    allow_missing_nonce: bool = _setting(readers.flag, "CONSENTKEYS_ALLOW_MISSING_NONCE", default=False)
+    allow_missing_nonce: bool = _setting(values.flag, "CONSENTKEYS_ALLOW_MISSING_NONCE", default=False)
     scope: str = _setting(readers.scope, "CONSENTKEYS_SCOPE", default="openid profile email")
-    userinfo: bool = _setting(readers.flag, "CONSENTKEYS_USERINFO", default=True)
+    userinfo: bool = _setting(values.flag, "CONSENTKEYS_USERINFO", default=True)
     base_url: str | None = _setting(readers.base_url, "CONSENTKEYS_APP_URL", default=None)
     redirect_uri: str | None = _setting(
         readers.url, "CONSENTKEYS_REDIRECT_URI", "CONSENTKEYS_REDIRECT_URL", default=None
@@ -139,19 +76,19 @@ class AuthConfig:
     api: tuple[str, ...] = _setting(readers.api, "CONSENTKEYS_API", default=("/api",))
     after_login: str = _setting(readers.path_here, "CONSENTKEYS_AFTER_LOGIN", default="/")
     after_logout: str = _setting(readers.path_here, "CONSENTKEYS_AFTER_LOGOUT", default="/")
-    session_lifetime: float = _setting(readers.duration, "CONSENTKEYS_SESSION_LIFETIME", default=24 * 3600.0)
-    idle_timeout: float = _setting(readers.duration, "CONSENTKEYS_IDLE_TIMEOUT", default=2 * 3600.0)
-    login_lifetime: float = _setting(readers.duration, default=30 * 60.0)  # a magic link lives 15 min; people take time
+    session_lifetime: float = _setting(values.duration, "CONSENTKEYS_SESSION_LIFETIME", default=24 * 3600.0)
+    idle_timeout: float = _setting(values.duration, "CONSENTKEYS_IDLE_TIMEOUT", default=2 * 3600.0)
+    login_lifetime: float = _setting(values.duration, default=30 * 60.0)  # a magic link lives 15 min; people take time
     store: object = _setting(readers.store, "CONSENTKEYS_STORE", default=cast("object", "cookie"), secret=True)
-    keep_tokens: bool = _setting(readers.flag, default=False)
-    recheck: float | None = _setting(readers.duration, "CONSENTKEYS_RECHECK", default=None)
+    keep_tokens: bool = _setting(values.flag, default=False)
+    recheck: float | None = _setting(values.duration, "CONSENTKEYS_RECHECK", default=None)
     on_event: Listener | None = _setting(readers.listener, default=None)  # noqa: RUF009  # as every line here
     observers: tuple[Observer, ...] = _setting(readers.observers, default=())
     app_name: str | None = _setting(readers.app_name, "CONSENTKEYS_APP_NAME", default=None)
     pages: OwnPages | None = _setting(readers.pages, "CONSENTKEYS_PAGES", default=None)  # noqa: RUF009  # as above
-    claims: tuple[str, ...] | None = _setting(readers.words, "CONSENTKEYS_CLAIMS", default=None)
+    claims: tuple[str, ...] | None = _setting(values.words, "CONSENTKEYS_CLAIMS", default=None)
     leeway: float = _setting(readers.leeway, default=60.0)
-    timeout: float = _setting(readers.duration, default=10.0)
+    timeout: float = _setting(values.duration, default=10.0)
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
         faults = {setting.name: faults_of(self._take, setting, settings) for setting in fields(self)}
@@ -204,8 +141,8 @@ class AuthConfig:
         return self.origin is not None and self.origin.startswith("https:")
 
     @cached_property
-    def _place(self) -> _Place:
-        return _place(self.base_url, self.redirect_uri, self.auth_prefix)
+    def _place(self) -> Place:
+        return place(self.base_url, self.redirect_uri, self.auth_prefix)
 
     def _take(self, setting: Field[object], given: Mapping[str, object]) -> None:
         default = setting.metadata["default"]
@@ -225,5 +162,27 @@ class AuthConfig:
         if "store" not in refused and self.store == "cookie":
             found |= {name: (NEEDS_STORE,) for name in ("keep_tokens", "recheck") if getattr(self, name, None)}
         if {"base_url", "redirect_uri", "auth_prefix"}.isdisjoint(refused):
-            found["redirect_uri"] = faults_of(_place, self.base_url, self.redirect_uri, self.auth_prefix)
+            found["redirect_uri"] = faults_of(place, self.base_url, self.redirect_uri, self.auth_prefix)
         return found
+
+
+def unread(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look as if they were meant for us and are read by nobody, each with the name it looks like."""
+    known = [name for setting in fields(AuthConfig) for name in setting.metadata["environment"]]
+    ours = [name for name in sorted(environ) if name.upper().startswith(OURS) and name not in known]
+    return {name: "".join(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)) for name in ours}
+
+
+def _first(environ: Mapping[str, str], names: Sequence[str]) -> str:
+    return next((text for name in names if (text := environ.get(name, "").strip())), "")
+
+
+def _unknown(name: str, known: Collection[str]) -> tuple[str, ...]:
+    near = difflib.get_close_matches(name, known, n=1)
+    return (f"is not a setting; did you mean {near[0]}?" if near else "is not a setting; take it out",)
+
+
+def _problem(name: str, sentence: str) -> str:
+    setting = AuthConfig.__dataclass_fields__.get(name)
+    variables = " or ".join(setting.metadata["environment"]) if setting else ""
+    return f"{name} ({variables}): {sentence}" if variables else f"{name}: {sentence}"
