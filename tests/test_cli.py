@@ -325,19 +325,36 @@ def _first_answer(url: str) -> httpx.Response:
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("act", [["list", "--sub", "ck_u_nobody"], ["end", "--sub", "ck_u_nobody"]], ids=" ".join)
+ACTS = pytest.mark.parametrize("act", [["list", "--sub", "ck_u_nobody"], ["end", "--sub", "ck_u_nobody"]], ids=" ".join)
+
+
+def _set_store(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    for name, value in {
+        "CONSENTKEYS_CLIENT_ID": "ck_x",
+        "CONSENTKEYS_CLIENT_SECRET": "s3cret",
+        "SESSION_SECRET": SESSION_SECRET,
+        "CONSENTKEYS_STORE": store,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@ACTS
 def test_the_store_is_closed_when_its_sessions_have_been_told_of(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, act: list[str]
 ) -> None:
     place = tmp_path / "sessions.db"
     place.touch()
-    for name, value in {
-        "CONSENTKEYS_CLIENT_ID": "ck_x",
-        "CONSENTKEYS_CLIENT_SECRET": "s3cret",
-        "SESSION_SECRET": SESSION_SECRET,
-        "CONSENTKEYS_STORE": f"sqlite:///{place}",
-    }.items():
-        monkeypatch.setenv(name, value)
+    _set_store(monkeypatch, f"sqlite:///{place}")
     assert main(["sessions", *act]) == 0
     assert place.stat().st_size  # it was opened
     assert list(tmp_path.iterdir()) == [place]  # SQLite's own files beside it go with the last who closes it
+
+
+@ACTS
+@pytest.mark.parametrize("scheme", ["sqlite", "SQLite"])
+def test_a_store_that_is_not_there_is_not_made_to_be_looked_into(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, act: list[str], scheme: str
+) -> None:
+    _set_store(monkeypatch, f"{scheme}:///{tmp_path}/elsewhere.db")
+    assert main(["sessions", *act]) == 2
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ck_middleware.cli import environment
 from ck_middleware.cli.exits import DONE, NotStarted
 from ck_middleware.config import AuthConfig
+from ck_middleware.stores.urls import is_sqlite, sqlite_path
 from ck_middleware.wsgi import WSGIAuthMiddleware
 
 if TYPE_CHECKING:
@@ -36,11 +37,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     environment.load(options)
     store = AuthConfig.from_env().store
-    if (
-        isinstance(store, str)
-        and store.startswith("sqlite:///")
-        and not Path(store.removeprefix("sqlite:///")).exists()
-    ):
+    if isinstance(store, str) and is_sqlite(store) and not Path(sqlite_path(store)).exists():
         raise NotStarted("The store (CONSENTKEYS_STORE) names a file that is not there; a relative one begins here.")
     # The middleware as the app has it, around no app at all.
     with closing(WSGIAuthMiddleware(lambda _environ, _start_response: [])) as guarded:
