@@ -55,12 +55,12 @@ def read_authorization_request(clients: Mapping[str, Client], parameters: Parame
     """
     client = clients.get(parameters.get("client_id", ""))
     if client is None:
-        msg = f"client_id {parameters.get('client_id', '')!r} is not registered here."
-        raise Unanswerable(msg)
+        raise Unanswerable(f"client_id {parameters.get('client_id', '')!r} is not registered here.")
     redirect_uri = parameters.get("redirect_uri", "")
     if redirect_uri not in client.redirect_uris:
-        msg = f"redirect_uri {redirect_uri!r} is not registered. Registered are: {', '.join(client.redirect_uris)}."
-        raise Unanswerable(msg)
+        raise Unanswerable(
+            f"redirect_uri {redirect_uri!r} is not registered. Registered are: {', '.join(client.redirect_uris)}."
+        )
     return AuthorizationRequest(
         client_id=client.client_id,
         redirect_uri=redirect_uri,

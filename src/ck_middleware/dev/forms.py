@@ -32,8 +32,7 @@ def read_parameters(encoded: bytes) -> dict[str, str]:
     try:
         pairs = parse_qsl(encoded.decode("ascii"), max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError as exc:
-        msg = "the parameters are not form-encoded text"
-        raise Refusal("invalid_request", msg) from exc
+        raise Refusal("invalid_request", "the parameters are not form-encoded text") from exc
     parameters: dict[str, str] = {}
     for name, value in pairs:
         if name in parameters:

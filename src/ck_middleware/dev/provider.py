@@ -189,15 +189,15 @@ class DevProvider:
 
     async def _decide(self, request: Request) -> Response:
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-            msg = "The form was sent by another site."  # signing somebody in unasked: login CSRF
-            raise Unanswerable(msg)
+            raise Unanswerable("The form was sent by another site.")  # signing somebody in unasked: login CSRF
         form = await read_form(request)
         denied = form.get("decision") == "deny"
         person = None if denied else self._person(form)
         asked = self._requests.take(form.get("request", ""))
         if asked is None:
-            msg = "This page was answered already, or is too old. Go back to the application and sign in again."
-            raise Unanswerable(msg)
+            raise Unanswerable(
+                "This page was answered already, or is too old. Go back to the application and sign in again."
+            )
         if person is None:
             return self._redirect_back(asked, {"error": "access_denied", "error_description": "the person said no"})
         return self._redirect_back(asked, {"code": self._grants.allow(asked, person)})
@@ -207,8 +207,7 @@ class DevProvider:
         if 0 < len(name) <= LONGEST_NAME:
             return person_called(name)
         if (person := self.people.get(form.get("person", ""))) is None:
-            msg = f"Choose one of the people, or type a name of at most {LONGEST_NAME} characters."
-            raise Unanswerable(msg)
+            raise Unanswerable(f"Choose one of the people, or type a name of at most {LONGEST_NAME} characters.")
         return person
 
     def _redirect_back(self, asked: AuthorizationRequest, answer: dict[str, Any]) -> Response:
@@ -228,9 +227,8 @@ class DevProvider:
                 grant = self._grants.redeem(client, form)
                 answer = self.token_response(grant, grant.request.nonce)
             case "refresh_token":
-                answer = self.token_response(
-                    self._grants.renew(client, form), ""
-                )  # no nonce: OpenID Connect Core 1.0, 12.2
+                grant = self._grants.renew(client, form)
+                answer = self.token_response(grant, "")  # no nonce: OpenID Connect Core 1.0, 12.2
             case None:
                 raise Refusal("invalid_request", "grant_type is missing")
             case _:
@@ -261,8 +259,9 @@ class DevProvider:
         if target is None:
             return pages.signed_out()
         if client is None or target not in client.post_logout_redirect_uris:
-            msg = f"post_logout_redirect_uri {target!r} is not registered, or neither client_id nor id_token_hint came."
-            raise Unanswerable(msg)
+            raise Unanswerable(
+                f"post_logout_redirect_uri {target!r} is not registered, or neither client_id nor id_token_hint came."
+            )
         state = {"state": parameters["state"]} if "state" in parameters else {}
         return _redirect(target, state)
 
@@ -273,8 +272,7 @@ class DevProvider:
         if not named:
             return None
         if len(named) > 1 or not named <= self.clients.keys():
-            msg = "client_id is not registered, or is not the audience of id_token_hint."
-            raise Unanswerable(msg)
+            raise Unanswerable("client_id is not registered, or is not the audience of id_token_hint.")
         return self.clients[named.pop()]
 
     def _audience(self, id_token: str) -> str:
@@ -283,8 +281,7 @@ class DevProvider:
                 return str(key.read(id_token, self.issuer)["aud"])
             except jwt.InvalidTokenError:
                 continue
-        msg = "id_token_hint is not an ID token of this provider."
-        raise Unanswerable(msg)
+        raise Unanswerable("id_token_hint is not an ID token of this provider.")
 
 
 def _redirect(target: str, query: Mapping[str, Any]) -> Response:
