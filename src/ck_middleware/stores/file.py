@@ -70,7 +70,7 @@ KINDS: Final = {
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-class Fault(Exception):
+class FileFault(Exception):
     """The file cannot be asked. `advice` says what to do, and `reopen` whether the connections are of no more use."""
 
     def __init__(self, kind: str) -> None:
@@ -80,7 +80,7 @@ class Fault(Exception):
         self.reopen = kind not in {"locked", "full"}
 
 
-class Again(Fault):
+class Again(FileFault):
     """Somebody else is at it; a moment later it may go."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Again(Fault):
 
 
 class Files:
-    """Two connections to one file, for the threads of one process. `Fault` is all that its methods raise."""
+    """Two connections to one file, for the threads of one process. `FileFault` is all that its methods raise."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -157,7 +157,7 @@ class Files:
         if connection is None:  # another thread met a fault and closed it
             raise Again
         if _identity(self._path) != self._file:
-            raise Fault("removed")
+            raise FileFault("removed")
         return connection
 
 
@@ -204,7 +204,7 @@ def _create(path: str) -> None:
 def _see_that_it_is_writable(path: str) -> None:
     # SQLite would open it to read alone, and leave a -wal and -shm that nobody can write to, also when it can be again.
     if not os.access(path, os.R_OK | os.W_OK):
-        raise Fault("read-only")
+        raise FileFault("read-only")
 
 
 @contextmanager
@@ -258,10 +258,10 @@ def _version(connection: sqlite3.Connection) -> int:
     tables, application, version = (int(connection.execute(query).fetchall()[0][0]) for query in queries)
     if application != OURS:
         if application or tables:
-            raise Fault("foreign")
+            raise FileFault("foreign")
         return 0
     if version > VERSION:
-        raise Fault("newer")
+        raise FileFault("newer")
     return version
 
 
@@ -273,11 +273,11 @@ def _told() -> Iterator[None]:
         raise _fault(exc) from exc
 
 
-def _fault(exc: sqlite3.Error | OSError) -> Fault:
+def _fault(exc: sqlite3.Error | OSError) -> FileFault:
     """What went wrong."""
     if isinstance(exc, sqlite3.Error):
         code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # what is above says more than is needed
-        return Again() if code in BUSY else Fault(KINDS.get(code, "other"))
+        return Again() if code in BUSY else FileFault(KINDS.get(code, "other"))
     if isinstance(exc, BlockingIOError):
         return Again()
-    return Fault("read-only" if isinstance(exc, PermissionError) else "unopened")
+    return FileFault("read-only" if isinstance(exc, PermissionError) else "unopened")

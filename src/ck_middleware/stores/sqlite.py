@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ck_middleware.stores.complaints import Complaints
-from ck_middleware.stores.file import Again, Fault, Files, row_id
+from ck_middleware.stores.file import Again, FileFault, Files, row_id
 
 if TYPE_CHECKING:
     import sqlite3
@@ -149,12 +149,12 @@ class SQLiteStore:
             except Again as busy:
                 if time.monotonic() + pause > end:
                     raise await self._unavailable(busy) from busy
-            except Fault as fault:
+            except FileFault as fault:
                 raise await self._unavailable(fault) from fault
             await self._runtime.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _unavailable(self, fault: Fault) -> StoreUnavailable:
+    async def _unavailable(self, fault: FileFault) -> StoreUnavailable:
         # The next request begins with new connections: to a new file, or to one that was put right.
         if fault.reopen:
             await self.close()
