@@ -101,37 +101,37 @@ def _text_or_none(claims: dict[str, Any], name: str) -> str | None:
 def _check_issuer(issuer: object, expected: str) -> None:
     # Exact: no tolerance for case, a slash or a prefix (rule 2).
     if not expected or issuer != expected:
-        raise TokenInvalid(f"the ID token has iss={issuer!r}; the issuer setting says {expected!r}")
+        raise TokenInvalid(f"the token has iss={issuer!r}; the issuer setting says {expected!r}")
 
 
 def _check_audience(audience: object, authorized: object, client_id: str) -> None:
     members: Sequence[object] = audience if isinstance(audience, list) else [audience]
     if not client_id or client_id not in members:
-        raise TokenInvalid("the ID token is for another client: aud does not have our client_id")
+        raise TokenInvalid("the token is for another client: aud does not have our client_id")
     # Rule 3: an audience that we do not trust could use this token against us, and we trust no other.
     if any(member != client_id for member in members):
-        raise TokenInvalid("the ID token is also for others: aud has more than our client_id")
+        raise TokenInvalid("the token is also for others: aud has more than our client_id")
     if authorized is not None and authorized != client_id:  # rule 5
-        raise TokenInvalid("the ID token was issued to another client: azp is not our client_id")
+        raise TokenInvalid("the token was issued to another client: azp is not our client_id")
 
 
 def _check_times(claims: dict[str, Any], leeway: float) -> None:
     now = time.time()
     if now >= _time(claims, "exp") + leeway:  # rule 9
-        raise TokenInvalid("the ID token has expired; if that surprises, check this machine's clock")
+        raise TokenInvalid("the token has expired; if that surprises, check this machine's clock")
     issued = _time(claims, "iat")
     if issued > now + leeway or ("nbf" in claims and _time(claims, "nbf") > now + leeway):
-        raise TokenInvalid("the ID token is from the future; check this machine's clock")
+        raise TokenInvalid("the token is from the future; check this machine's clock")
     if now - issued > OLDEST:  # rule 10
-        raise TokenInvalid(f"the ID token was issued more than {OLDEST} seconds ago; check this machine's clock")
+        raise TokenInvalid(f"the token was issued more than {OLDEST} seconds ago; check this machine's clock")
 
 
 def _time(claims: dict[str, Any], name: str) -> float:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):  # a boolean is a number to Python
-        raise TokenInvalid(f"{name} of the ID token is missing or not a number")
+        raise TokenInvalid(f"{name} of the token is missing or not a number")
     if not 0 <= value <= LATEST:  # NaN too, which compares false with everything
-        raise TokenInvalid(f"{name} of the ID token is not a time")
+        raise TokenInvalid(f"{name} of the token is not a time")
     return value
 
 
