@@ -60,6 +60,15 @@ class Provider:
         """Raises `ProviderUnreachable` or `ProviderFaulty` when there is none to use."""
         return self._explicit or await self._metadata.get()
 
+    @property
+    def login(self) -> str:
+        """Whether people can log in, as far as that was seen lately: `ok`, `unreachable`, `faulty` or `unknown`.
+
+        Nobody is asked for it, so that no stranger can make us ask.
+        """
+        at, found = self._last or (float("-inf"), "")
+        return LOGIN.get(found, "faulty") if time.monotonic() < at + LATELY else "unknown"
+
     async def redeem(self, transaction: Transaction, code: str) -> Login:
         """Who logged in. Raises a `LoginRefused` of the kind that fits.
 
@@ -168,6 +177,9 @@ class Provider:
         except (ProviderFaulty, ProviderUnreachable) as exc:
             raise type(exc)(f"{exc} (the provider asked is issuer, CONSENTKEYS_ISSUER: {issuer})") from exc
 
+    def _read_discovery(self, response: httpx.Response) -> oidc.Metadata:
+        return oidc.read_discovery(response, self._config.issuer, self._given)
+
     async def _fetch_keys(self) -> tuple[jose.Key, ...]:
         request = oidc.keys_request(await self.metadata())
         return await self._ask("keys", request, _read_keys)
@@ -188,18 +200,6 @@ class Provider:
             raise
         self._last = time.monotonic(), OK
         return answer
-
-    @property
-    def login(self) -> str:
-        """Whether people can log in, as far as that was seen lately: `ok`, `unreachable`, `faulty` or `unknown`.
-
-        Nobody is asked for it, so that no stranger can make us ask.
-        """
-        at, found = self._last or (float("-inf"), "")
-        return LOGIN.get(found, "faulty") if time.monotonic() < at + LATELY else "unknown"
-
-    def _read_discovery(self, response: httpx.Response) -> oidc.Metadata:
-        return oidc.read_discovery(response, self._config.issuer, self._given)
 
 
 def _read_keys(response: httpx.Response) -> tuple[jose.Key, ...]:

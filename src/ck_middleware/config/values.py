@@ -60,11 +60,11 @@ def words(value: object) -> tuple[str, ...]:
     return listed
 
 
-def each(words: tuple[str, ...], read: Callable[[str], str]) -> tuple[str, ...]:
+def each(listed: tuple[str, ...], read: Callable[[str], str]) -> tuple[str, ...]:
     """Read every entry of a list, and refuse with the faults of all."""
-    if found := [sentence for word in words for sentence in faults_of(read, word)]:
+    if found := [sentence for word in listed for sentence in faults_of(read, word)]:
         refuse(*found)
-    return tuple(map(read, words))
+    return tuple(map(read, listed))
 
 
 def seconds(value: object) -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ck_middleware.config import AuthConfig
+    from ck_middleware.ports import Store
 
 LIFE: Final = 30  # seconds that what is written for a try would live, were it not removed
 
@@ -34,13 +35,8 @@ def examine(config: AuthConfig) -> Iterator[Finding]:
         for what, _, fix in (text.partition("; ") for text in exc.problems):
             yield problem("store", what + ".", why="The app does not start with it.", fix=fix)
         return
-    key, value = "doctor:" + secrets.token_hex(16), secrets.token_bytes(16)
     try:
-        step(one.put(key, value, ttl=LIFE))
-        seen = step(another.get(key))
-        step(another.delete(key))
-        step(one.close())
-        step(another.close())
+        is_seen = step(_is_seen(one, another))
     except StoreUnavailable as exc:
         yield problem(
             "store",
@@ -50,7 +46,7 @@ def examine(config: AuthConfig) -> Iterator[Finding]:
             also=STATE_MISMATCH,
         )
         return
-    if seen != value:
+    if not is_seen:
         yield problem(
             "store",
             "What one connection writes, another one does not see.",
@@ -61,6 +57,17 @@ def examine(config: AuthConfig) -> Iterator[Finding]:
         return
     yield good("store", "The store can be reached and written, and two connections see the same.")
     yield from _file(config) if is_sqlite(str(config.store)) else _network(config)
+
+
+async def _is_seen(one: Store, another: Store) -> bool:
+    """Whether one connection finds what another one wrote. Nothing of it is left."""
+    key, value = "doctor:" + secrets.token_hex(16), secrets.token_bytes(16)
+    await one.put(key, value, ttl=LIFE)
+    seen = await another.get(key)
+    await another.delete(key)
+    await one.close()
+    await another.close()
+    return seen == value
 
 
 def _file(config: AuthConfig) -> Iterator[Finding]:
