@@ -111,6 +111,23 @@ def _all_of(terminal: int) -> bytes:
     return said
 
 
+def test_nobody_else_commands_the_terminal(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, provider: MisbehavingProvider
+) -> None:
+    """What the provider writes of itself is shown, and a terminal does what it is told."""
+    evil = "\x1b]0;owned\x07\x1b[2J\rAll is well."
+    provider.faults.discovery = _set(token_endpoint_auth_methods_supported=[evil])
+    assert main(["doctor"]) == 0
+    plain = capfd.readouterr().out
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        assert main(["doctor"]) == 0
+    for said in (plain, _all_of(ours).decode()):
+        assert r"\x1b[2J" in said
+        assert [sign for sign in ("\x1b]", "\x1b[2J", "\x07", "\rAll") if sign in said] == []
+
+
 def test_without_the_extra_a_person_sees_plain_text_and_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

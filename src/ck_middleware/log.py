@@ -16,9 +16,9 @@ def event(level: int, name: str, text: str, **facts: object) -> None:
     """Log one event. `facts` stand in the line and, as `ck_<fact>`, in the record for structured handlers."""
     if not LOGGER.isEnabledFor(level):
         return
-    printable = {fact: _printable(value) for fact, value in facts.items()}
-    line = " ".join([_printable(text), *(f"{fact}={value}" for fact, value in printable.items())])
-    extra = {"ck_event": name} | {f"ck_{fact}": value for fact, value in printable.items()}
+    said = {fact: _bounded(value) for fact, value in facts.items()}
+    line = " ".join([_bounded(text), *(f"{fact}={value}" for fact, value in said.items())])
+    extra = {"ck_event": name} | {f"ck_{fact}": value for fact, value in said.items()}
     LOGGER.log(level, "%s", line, extra=extra)
 
 
@@ -32,6 +32,10 @@ def where_raised(exc: BaseException) -> str:
     return f"{at.filename}:{at.lineno}"
 
 
-def _printable(value: object) -> str:
-    """Control characters escaped, so that nobody can write a line of their own into the log (CWE-117)."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(value)[:LONGEST])
+def printable(text: str) -> str:
+    """Control characters escaped, so that nobody can write a line of their own into a log or a terminal (CWE-117)."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _bounded(value: object) -> str:
+    return printable(str(value)[:LONGEST])

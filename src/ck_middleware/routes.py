@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ck_middleware.transaction import Transaction, Transactions
 
 LONGEST_HINT = 255  # characters of a login_hint
+LONGEST_CODE = 4096  # characters; a provider would refuse a longer one, and pass for faulty, whenever a stranger likes
 ONCE = ("state", "code", "iss", "error")  # of a callback; never twice (RFC 6749, 3.1)
 INITIATION = ("iss", "login_hint", "target_link_uri")  # of a login that another site begins; never twice either
 
@@ -172,6 +173,8 @@ class Routes:
         code = only(query, "code")
         if not code:
             raise CallbackInvalid("the callback has no code")
+        if len(code) > LONGEST_CODE or not (code.isascii() and code.isprintable()):  # RFC 6749, appendix A.11
+            raise CallbackInvalid("the code of the callback is none that a provider can have issued")
         if not await self._sessions.first(f"login {begun.state}"):
             raise LoginUnfinished("the login was finished before")
         return await self._provider.redeem(begun, code)

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.responses import PlainTextResponse
 
 from support.browser import Browser, query_of
 from support.clock import Clock
@@ -233,6 +234,20 @@ def test_an_error_beside_a_code_is_an_error(browser: Browser, provider: Misbehav
 def test_a_callback_without_code_is_refused(browser: Browser, provider: MisbehavingProvider) -> None:
     provider.faults.callback = without("code")
     assert refused(browser.log_in(), 400, "callback_invalid")
+    assert provider.count("token") == 0
+
+
+@pytest.mark.parametrize(
+    "code", ["x" * 20_000, "x\x00", "x\n", "\x7f", "\u00e9"], ids=["long", "zero", "newline", "delete", "accent"]
+)
+def test_no_stranger_makes_the_provider_pass_for_faulty(
+    browser: Browser, provider: MisbehavingProvider, code: str
+) -> None:
+    """By a code that no provider has issued, and that many would answer with anything but `invalid_grant`."""
+    provider.faults.callback = lambda query: query | {"code": code}
+    provider.faults.answer("token", PlainTextResponse("Content Too Large", 413))
+    assert refused(browser.log_in(), 400, "callback_invalid")
+    assert browser.get("/auth/health").json["login"] == "ok"
     assert provider.count("token") == 0
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from ck_middleware.doctor.finding import Level
+from ck_middleware.log import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ def as_json(findings: Sequence[Finding]) -> None:
 
 
 def as_text(findings: Sequence[Finding]) -> None:
+    findings = [_harmless(finding) for finding in findings]
     if sys.stdout.isatty() and _in_colour(findings):
         return
     for finding in findings:
@@ -41,6 +43,11 @@ def summary(findings: Sequence[Finding]) -> str:
     if problems:
         return f"{problems} to mend, {warnings} to look at."
     return f"Nothing to mend, {warnings} to look at." if warnings else "All is well."
+
+
+def _harmless(finding: Finding) -> Finding:
+    """The provider and the app have written parts of it, and a terminal does what it is told (CWE-150)."""
+    return replace(finding, what=printable(finding.what), why=printable(finding.why), fix=printable(finding.fix))
 
 
 def _explained(finding: Finding) -> list[str]:
