@@ -12,6 +12,7 @@ graceful_timeout = 30  # seconds for what is under way when a worker is replaced
 # Whom X-Forwarded-Proto is believed from: 127.0.0.1, or those that the variable FORWARDED_ALLOW_IPS names.
 # They may not say where the app is mounted: SCRIPT_NAME comes from the environment alone.
 forwarder_headers = ""
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}  # a proxy hands on others as a client wrote them
 
 limit_request_field_size = 16380  # bytes of all cookies together: a session, logins under way, and the app's own
 control_socket_disable = True  # nothing is written beside the app, so its file system may be read-only

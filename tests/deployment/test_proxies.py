@@ -28,6 +28,8 @@ CADDY = ("caddy-gunicorn", "caddy-uvicorn")
 # What a stranger may write, of what proxies say to apps.
 FORGED = {
     "X-Forwarded-Proto": "http",
+    "X-Forwarded-Protocol": "http",
+    "X-Forwarded-Ssl": "off",
     "X-Forwarded-For": "6.6.6.6",
     "X-Forwarded-Host": f"{MALLORY}.example",
     "X-Forwarded-Port": f"80{MALLORY}",
@@ -115,6 +117,13 @@ def test_nothing_that_a_client_writes_passes_for_the_word_of_the_proxy(site: Sit
         to_provider = stranger.get("/auth/login", headers=NAVIGATION | FORGED)
         assert _redirect_uri(to_provider) == [f"{site.front.origin}/auth/callback"]
         assert "; Secure" in to_provider.headers["set-cookie"]
+
+
+@on(*NGINX)
+def test_no_client_says_where_the_app_is(site: Site) -> None:
+    host = f"{MALLORY}.example"
+    with httpx.Client(base_url=site.front.origin, verify=site.front.tls, trust_env=False, timeout=PATIENCE) as stranger:
+        assert stranger.get("/alive", headers={"Host": host}).json()["forged"] == []
 
 
 @on(*(name for name in NGINX if name != "nginx-hypercorn"))  # it asks how many proxies there are, and not who
