@@ -334,7 +334,14 @@ def raising(page: Page) -> str:
     raise ZeroDivisionError("a secret of the app")
 
 
-@pytest.mark.parametrize("broken", [raising, lambda _: b"bytes", lambda _: 1, lambda _: "\ud800"])
+def awaited(page: Page) -> Any:
+    async def later() -> str:
+        return page.html
+
+    return later()
+
+
+@pytest.mark.parametrize("broken", [raising, lambda _: b"bytes", lambda _: 1, lambda _: "\ud800", awaited])
 def test_an_own_page_that_fails_is_replaced_by_ours(
     broken: Callable[[Page], str | None], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -96,6 +96,14 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
     assert "is a folder without any *.html" in faults(tmp_path)[0]
     assert "is not a folder that is here" in faults(tmp_path / "elsewhere")[0]
+    assert "cannot be looked into: File name too long" in faults(tmp_path / ("x" * 300))[0]
+
+
+def test_an_editor_at_work_keeps_no_app_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("$button")
+    (tmp_path / ".#page.html").symlink_to("ada@machine.1234:5678")
+    (tmp_path / "._page.html").write_bytes(b"\x00\x05\x16\x07")
+    assert Templates(tmp_path)(page())
 
 
 @pytest.mark.parametrize("name", ["page", "confirm_logout"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -148,6 +149,8 @@ class Pages:
 
 
 def _octets(page: object) -> bytes:
+    if inspect.iscoroutine(page):
+        page.close()  # or Python complains, once for each page, that it was never awaited
     if not isinstance(page, str):
         raise TypeError(f"pages gave a {type(page).__name__}")
     return page.encode()

@@ -40,10 +40,7 @@ class Templates:
 
     def __init__(self, folder: Path) -> None:
         """Raises `Fault` with what is wrong in every file."""
-        files = sorted(folder.glob("*.html"))
-        if not files:
-            what = "is a folder without any *.html" if folder.is_dir() else "is not a folder that is here"
-            raise Fault(f"{what}; give the path of one that has page.html or signed_out.html in it")
+        files = _files(folder)
         self._templates: dict[str, Template] = {}
         if faults := [fault for file in files for fault in self._take(file)]:
             raise Fault(*faults)
@@ -86,6 +83,17 @@ class Templates:
         if "button" in used or {"url", "token"} <= used:
             return ""
         return f"{name}.html has neither $button nor $url and $token, so nobody could sign out with it; put $button in"
+
+
+def _files(folder: Path) -> list[Path]:
+    """All templates, of which there is one at least. Raises `Fault`."""
+    try:
+        if files := sorted(folder.glob("[!.]*.html")):  # an editor at work puts hidden ones beside them
+            return files
+        what = "is a folder without any *.html" if folder.is_dir() else "is not a folder that is here"
+    except OSError as exc:  # such as one in a folder that we may not look into
+        what = f"cannot be looked into: {exc.strerror}"
+    raise Fault(f"{what}; give the path of one that has page.html or signed_out.html in it")
 
 
 def _near(name: str, known: Collection[str], ending: str = "") -> str:
