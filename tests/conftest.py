@@ -121,7 +121,7 @@ def configure(provider: MisbehavingProvider) -> Configure:
     """The tests' provider's client, with other settings laid over."""
 
     def make(**settings: Unpack[Settings]) -> AuthConfig:
-        usual: Settings = {"session_secret": SESSION_SECRET, **provider.settings}
+        usual: Settings = {"session_secret": SESSION_SECRET, "timeout": PATIENCE, **provider.settings}
         return AuthConfig(**(usual | settings))
 
     return make

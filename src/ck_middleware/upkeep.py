@@ -49,8 +49,7 @@ class Upkeep:
         self._recheck = config.recheck
         self._keep = config.claims
         self._patience = config.timeout
-        # Metadata are known when the lease is taken; what is left is the token endpoint, and a key fetch or userinfo.
-        self._lease = 2 * config.timeout + 1
+        self._lease = lease_of(config.timeout)
         self._provider = provider
         self._vault = vault
         self._runtime = runtime
@@ -217,6 +216,12 @@ class Upkeep:
     def _is_unconfirmed(self, record: Record) -> bool:
         now = time.time()
         return self._recheck is not None and now >= record.confirmed + self._recheck and now >= record.not_before
+
+
+def lease_of(timeout: float) -> float:
+    """For how many seconds one may ask the provider alone, when a call to it may take `timeout`."""
+    # Metadata are known when the lease is taken; what is left is the token endpoint, and a key fetch or userinfo.
+    return 2 * timeout + 1
 
 
 def _is_ending(record: Record) -> bool:

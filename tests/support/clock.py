@@ -18,7 +18,7 @@ class Clock:
 
 
 class Hurry:
-    """The `time` of a module in which a second of waiting is over in a hundredth of one."""
+    """The `time` of a module in which a second of waiting is over in two thousandths of one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
         monkeypatch.setattr(module, "time", self)
@@ -27,4 +27,4 @@ class Hurry:
         return time.time()
 
     def monotonic(self) -> float:
-        return 100 * time.monotonic()
+        return 500 * time.monotonic()
