@@ -1,6 +1,7 @@
 """In Django `request.user` is the person whom the middleware knows: as they are, or as a row of Django's table."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -169,6 +170,17 @@ def test_who_has_signed_out_is_nobody_though_django_has_a_session_of_theirs(brow
     browser.log_in("/who")
     browser.submit("/auth/logout")
     assert "sessionid" in browser.cookies
+    assert browser.ask("/open/who").json() == NOBODY
+
+
+def test_djangos_own_log_out_signs_nobody_out_and_the_way_to_ours_does(browser: Browser) -> None:
+    browser.log_in("/who")
+    first = browser.ask("/who").json()
+    assert browser.submit("/log-out").json() == first
+    page = browser.submit("/admin/logout/")
+    token = re.search(r'name="token" value="([^"]+)"', page.text)
+    assert token, page.text
+    browser.submit(page.url, token=token[1])
     assert browser.ask("/open/who").json() == NOBODY
 
 

@@ -27,7 +27,8 @@ class Framework:
 WRAPPED = "two lines, the import and the one that wraps"
 LAST = (
     "Call `add_middleware` for ours after all others: it puts each new one around those before, so what is added later "
-    "runs before the guard, for strangers too. `CORSMiddleware` alone may come later, to answer preflights."
+    "runs before the guard, for strangers too. `CORSMiddleware` alone comes later: behind the guard, "
+    "preflights get a 401."
 )
 
 FRAMEWORKS = (
@@ -75,7 +76,12 @@ FRAMEWORKS = (
         'logged in who have signed out; nor is a subclass with `header = "HTTP_..."`, for it believes a header, '
         "which anybody can send. On ASGI Django's own looks for just such a header, and finds none, since the "
         "middleware lets none through: name `ck_middleware.contrib.django_auth.RemoteUserMiddleware` there, which "
-        "asks the middleware.",
+        "asks the middleware. It does so on WSGI too, for a project that has both.\n\n"
+        "Django's own log-out, such as the button of the admin, ends Django's session alone: the next request is "
+        "that person's again. So let it lead to ours, before the admin in `urlpatterns`: "
+        '`path("admin/logout/", RedirectView.as_view(url="/auth/logout"))`, of `django.views.generic`. '
+        "Nobody is staff by logging in. The first one logs in, reads their `sub` at `/auth/me`, and becomes it in "
+        "`manage.py shell`: `User.objects.filter(username=sub).update(is_staff=True, is_superuser=True)`.",
     ),
     Framework(
         "FastAPI",

@@ -5,11 +5,14 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.contrib.auth import logout
 from django.core.asgi import get_asgi_application
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
 from django.urls import path
+from django.views.generic import RedirectView
 
 from ck_middleware import ASGIAuthMiddleware, WSGIAuthMiddleware
 
@@ -42,7 +45,19 @@ async def who_async(request: HttpRequest) -> JsonResponse:
     return tell(await request.auser())
 
 
-urlpatterns = [path("who", who), path("async/who", who_async), path("open/who", who)]
+def log_out(request: HttpRequest) -> HttpResponse:
+    """As the log-out of the admin does."""
+    logout(request)
+    return redirect("/open/who")
+
+
+urlpatterns = [
+    path("who", who),
+    path("async/who", who_async),
+    path("open/who", who),
+    path("log-out", log_out),
+    path("admin/logout/", RedirectView.as_view(url="/auth/logout")),  # as in docs/frameworks.md
+]
 
 wsgi = WSGIAuthMiddleware(get_wsgi_application(), public=["/open/"])
 asgi = ASGIAuthMiddleware(get_asgi_application(), public=["/open/"])
