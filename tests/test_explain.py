@@ -11,6 +11,8 @@ from ck_middleware.cli import main
 APPS = """
 from django.conf import settings
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
 from flask import Flask
 from ck_middleware import ASGIAuthMiddleware, WSGIAuthMiddleware
 
@@ -29,6 +31,11 @@ def make():
     return site
 
 bare = FastAPI()
+
+late = FastAPI()
+late.add_middleware(ASGIAuthMiddleware, protect=["/dashboard", "/api"], public=["/dashboard/help"])
+late.add_middleware(CORSMiddleware, allow_origins=["http://localhost:3000"])
+late.add_middleware(GZipMiddleware)
 """
 
 FOUND = ["api", "site", "apps.wrapped", "make()"]
@@ -100,8 +107,19 @@ def test_the_rule_and_both_answers_are_told(
     assert answers["logged in"].startswith(logged_in)
 
 
-def test_without_an_app_the_environment_speaks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _explained(capsys, "GET", "/x")["rule"] == "protect has /"
+def test_without_an_app_the_environment_speaks_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "GET", "/x"]) == 0
+    told = capsys.readouterr()
+    assert "protect has /" in told.out
+    assert "--app" in told.err
+
+
+def test_middleware_that_was_added_after_ours_is_named_but_not_the_one_for_cors(
+    module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late, good = (_explained(capsys, "GET", "/api/x", "--app", f"{module}:{app}") for app in ("late", "api"))
+    assert late.pop("before it").startswith("GZipMiddleware, for strangers too")
+    assert late == good
 
 
 def test_headers_count(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +144,7 @@ def test_a_long_address_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
         ("nowhere_at_all:app", "There is no nowhere_at_all:app"),
         ("explained:nix", "There is no explained:nix"),
         ("explained:bare", "explained:bare is not wrapped"),
+        ("explained:bare", "name that: explained:NAME"),
     ],
 )
 def test_an_app_that_cannot_be_explained_is_a_sentence(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 
 from ck_middleware.asgi import ASGIAuthMiddleware
 from ck_middleware.wsgi import WSGIAuthMiddleware
@@ -34,6 +35,21 @@ def middleware_of(app: object) -> ASGIAuthMiddleware | WSGIAuthMiddleware | None
         if isinstance(layer, ASGIAuthMiddleware | WSGIAuthMiddleware):
             return layer
     return None
+
+
+def before(app: object) -> list[str]:
+    """The middleware of a Starlette app that runs before ours, by name: what strangers reach.
+
+    One for CORS is left out: it may, since it answers preflights, and those carry no cookies.
+    """
+    names: list[str] = []
+    for entry in app.user_middleware if isinstance(app, Starlette) else ():
+        made_by: object = entry.cls
+        if isinstance(made_by, type) and issubclass(made_by, ASGIAuthMiddleware):
+            return names
+        if made_by is not CORSMiddleware:
+            names.append(getattr(made_by, "__name__", repr(made_by)))
+    return []
 
 
 def _layers(app: object) -> Iterator[object]:

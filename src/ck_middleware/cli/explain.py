@@ -18,7 +18,7 @@ from ck_middleware.config import AuthConfig
 from ck_middleware.doctor import session
 from ck_middleware.pages.languages import ENGLISH
 from ck_middleware.policy import Policy, Verdict
-from ck_middleware.wrapped import middleware_of
+from ck_middleware.wrapped import before, middleware_of
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -56,14 +56,18 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     environment.load(options)
-    config = _found(options.app).config if options.app else AuthConfig.from_env()
-    config = _with_cookies(config)
+    app = _app(options.app) if options.app else None
+    config = _with_cookies(_guard(app, options.app).config if options.app else AuthConfig.from_env())
     somebody = session.cookie(config, {"iss": config.issuer, "sub": "somebody"})
     stranger, person = options.header, [*options.header, ("cookie", somebody)]
     sys.stdout.write(f"{options.method} {options.path}\n")
     sys.stdout.write(f"  rule        {rule(config, unquote(options.path.partition('?')[0]))}\n")
     sys.stdout.write(f"  logged out  {_ask(config, options.method, options.path, stranger)}\n")
     sys.stdout.write(f"  logged in   {_ask(config, options.method, options.path, person)}\n")
+    if early := before(app):
+        sys.stdout.write(f"  before it   {', '.join(early)}, for strangers too: add ASGIAuthMiddleware after that\n")
+    if not options.app:
+        sys.stderr.write("(As the environment says; what the app itself says counts with --app MODULE:APP)\n")
     return DONE
 
 
@@ -136,8 +140,8 @@ def _short(value: str) -> str:
     return value if len(value) <= LONGEST else value[:LONGEST] + "..."
 
 
-def _found(name: str) -> ASGIAuthMiddleware | WSGIAuthMiddleware:
-    """The middleware of an app. Raises `NotStarted` when the app cannot be had, or has none."""
+def _app(name: str) -> object:
+    """An app, as a server is told. Raises `NotStarted` when it cannot be had."""
     module, _, attribute = name.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -147,8 +151,16 @@ def _found(name: str) -> ASGIAuthMiddleware | WSGIAuthMiddleware:
         app = app() if attribute.endswith("()") and callable(app) else app
     except (ImportError, AttributeError) as exc:
         raise NotStarted(f"There is no {name}: {exc}. Write it as the server is told, such as main:app") from exc
+    return app
+
+
+def _guard(app: object, name: str) -> ASGIAuthMiddleware | WSGIAuthMiddleware:
+    """The middleware of an app. Raises `NotStarted` when it has none."""
     if (found := middleware_of(app)) is None:
-        raise NotStarted(f"{name} is not wrapped in ASGIAuthMiddleware or WSGIAuthMiddleware, as far as can be seen.")
+        raise NotStarted(
+            f"{name} is not wrapped in ASGIAuthMiddleware or WSGIAuthMiddleware, as far as can be seen. If a function "
+            f"calls what is wrapped, name that: {name.partition(':')[0]}:NAME"
+        )
     return found
 
 
