@@ -22,6 +22,7 @@ from ck_middleware import ASGIAuthMiddleware, AuthConfig
 from ck_middleware.cli import main
 from ck_middleware.dev import Client
 from ck_middleware.doctor import provider as ours
+from support.certified import CertifiedServer
 from support.provider import CLIENT_ID, CLIENT_SECRET, MisbehavingProvider
 from support.redis_server import RedisServer
 from support.serving import RawServer, Server
@@ -484,6 +485,17 @@ def test_an_app_that_is_not_wrapped_is_a_problem(examine: Examine, running: Call
 
 def test_an_app_that_does_not_answer_is_a_problem(examine: Examine) -> None:
     assert "does not answer" in examine("--app", "http://127.0.0.1:1", code=1)["app"]["what"]
+
+
+def test_an_app_whose_certificate_nobody_knows_is_told_from_one_that_does_not_answer(
+    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with CertifiedServer(tmp_path) as server:
+        found = examine("--app", server.url, code=1)["app"]
+        assert "certificate" in found["what"]
+        assert "SSL_CERT_FILE" in found["fix"]
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+        assert "app" not in examine("--app", server.url, code=1)
 
 
 def _losing(header: bytes) -> Callable[[ASGIApp], ASGIApp]:

@@ -51,7 +51,7 @@ def _harmless(finding: Finding) -> Finding:
 
 
 def _explained(finding: Finding) -> list[str]:
-    also = f'The guide calls what comes of it "{finding.also}".' if finding.also else ""
+    also = f'ConsentKeys\' guide calls what comes of it "{finding.also}".' if finding.also else ""
     return [line for line in (finding.why, finding.fix and f"-> {finding.fix}", also) if line]
 
 

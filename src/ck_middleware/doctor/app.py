@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,12 +31,7 @@ def examine(config: AuthConfig, address: str) -> Iterator[Finding]:
             size = "x" * (cookies.LARGEST - 16)
             full = browser.get(f"{address}{config.auth_prefix}/me", headers={"Cookie": f"ck_doctor={size}"})
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            yield problem(
-                "app",
-                f"The app at {address} does not answer ({type(exc).__name__}).",
-                why="Nobody sees it.",
-                fix="Start it, and see whether the address and its certificate are right.",
-            )
+            yield _unheard(address, exc)
             return
     yield from _login(config, login, redirect_uri(config, address))
     yield from _me(config, me)
@@ -46,6 +42,33 @@ def examine(config: AuthConfig, address: str) -> Iterator[Finding]:
             why="People with many claims would be locked out as soon as they log in.",
             fix="Let the proxy and the server take header lines of 8 KB (large_client_header_buffers in nginx).",
         )
+
+
+def _unheard(address: str, exc: Exception) -> Finding:
+    distrust = _distrust(exc)
+    if distrust:
+        return problem(
+            "app",
+            f"The certificate of the app at {address} is not trusted here: {distrust.verify_message}.",
+            why="Browsers that do not trust it either let nobody in.",
+            fix="Give the proxy a certificate for this name. If a CA of your own made it, name that to this command: "
+            "SSL_CERT_FILE=ca.pem",
+        )
+    return problem(
+        "app",
+        f"The app at {address} does not answer ({type(exc).__name__}).",
+        why="Nobody sees it.",
+        fix="Start it, and see whether the address is right.",
+    )
+
+
+def _distrust(exc: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """What TLS had against a certificate, if that is why something failed."""
+    while exc:
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            return exc
+        exc = exc.__cause__ or exc.__context__
+    return None
 
 
 def _login(config: AuthConfig, login: httpx.Response, expected: str | None) -> Iterator[Finding]:
