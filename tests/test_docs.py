@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import html
 import json
 import re
 import shlex
@@ -33,7 +32,7 @@ from support.browser import Browser
 from support.documents import ROOT, anchor, every_test, named_and_not_there
 from support.fences import Sample, samples, without_samples
 from support.provider import MisbehavingProvider
-from support.shown import ShownASGI, ShownWSGI, run
+from support.shown import ShownASGI, run
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -62,9 +61,9 @@ RUN: Mapping[str, tuple[str, ...]] = {
         "test_the_audit_log_has_who_came_and_went_and_nothing_else",
     ),
     "docs/pages.md": (
-        "test_the_templates_of_the_document_are_pages",
-        "test_the_templates_of_the_document_are_pages",
-        "test_the_function_of_the_document_draws_pages",
+        "test_the_documents_templates_are_templates",
+        "test_the_documents_templates_are_templates",
+        "test_the_documents_function_makes_pages",
     ),
     "docs/scripts.md": (
         "test_fetch_lets_people_sign_in_and_come_back_to_where_they_were",
@@ -264,22 +263,3 @@ def test_the_app_ends_sessions(configured: None, runner: asyncio.Runner) -> None
         runner.run(_awaited(ending.replace("ck_u_...", ada.me().json["user"]["sub"]), guarded=made["guarded"]))
         assert not ada.is_logged_in
         assert grace.is_logged_in
-
-
-def test_the_templates_of_the_document_are_pages(configured: None, tmp_path: Path) -> None:
-    for code in _samples_of("pages.md", "html"):
-        name, page = re.findall(r"<!-- (\w+\.html) -->\n(.*)", code, re.DOTALL)[0]
-        (tmp_path / name).write_text(page, "utf-8")
-    browser = Browser(ShownWSGI(WSGIAuthMiddleware(demo_app, pages=tmp_path, app_name="Acme")))
-    refused, signed_out = browser.get("/auth/callback"), browser.get("/auth/logout")
-    assert "acme.svg" in refused.text
-    assert "Code callback_invalid" in refused.text
-    assert "See you soon" in signed_out.text
-    assert 'href="/auth/login' in signed_out.text
-    assert "for $0" in signed_out.text
-
-
-def test_the_function_of_the_document_draws_pages(configured: None) -> None:
-    (code,) = _samples_of("pages.md")
-    browser = Browser(ShownWSGI(WSGIAuthMiddleware(demo_app, pages=run(code)["own"])))
-    assert re.search(r"<main><h1>[^<]+</h1><p>[^<]+</p>", html.unescape(browser.get("//").text))

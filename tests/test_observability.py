@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ck_middleware import WSGIAuthMiddleware
 from support.browser import Browser
-from support.documents import ROOT, named_and_not_there
+from support.documents import ROOT
 from support.faces import WSGIFace, told
 from support.fences import samples
 from support.provider import MisbehavingProvider
@@ -46,10 +46,6 @@ def visit(app: WSGIAuthMiddleware) -> Browser:
     face = WSGIFace(app.config)
     app.app, face.app = face._tell, app
     return Browser(face)
-
-
-def test_what_it_names_is_there() -> None:
-    assert named_and_not_there(DOCUMENT) == []
 
 
 @pytest.fixture

@@ -153,31 +153,6 @@ def test_a_handshake_that_nobody_answers_leaves_no_connection_open(ask: Ask) -> 
     assert refused.traceback  # all this time, so that nothing was closed only because it was forgotten
 
 
-# Whom to trust
-
-
-def test_a_certificate_that_nobody_knows_is_an_outage(ask: Ask, tmp_path: Path) -> None:
-    with CertifiedServer(tmp_path) as server, pytest.raises(ProviderUnreachable):
-        ask(server.url)
-
-
-@pytest.mark.usefixtures("light_clients")
-def test_a_certificate_of_another_host_is_an_outage(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with CertifiedServer(tmp_path, host="other.example") as server:
-        trusting = server.trusting
-        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
-        with pytest.raises(ProviderUnreachable):
-            ask(server.url)
-
-
-@pytest.mark.usefixtures("light_clients")
-def test_a_certificate_that_is_known_is_trusted(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with CertifiedServer(tmp_path) as server:
-        trusting = server.trusting
-        monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
-        assert ask(server.url).json() == {}
-
-
 # Proxies
 
 

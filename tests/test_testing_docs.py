@@ -13,7 +13,7 @@ from flask import Flask
 from ck_middleware import WSGIAuthMiddleware
 from ck_middleware.testing import Provider, another_key, saying, without
 from ck_middleware.testing.plugin import provider, running_provider
-from support.documents import ROOT, named_and_not_there
+from support.documents import ROOT
 
 __all__ = ["provider", "running_provider"]  # fixtures of the kit, in place of the ones that our other tests have
 
@@ -118,10 +118,6 @@ def test_there_is_a_sample_for_each_kind_of_client() -> None:
         shops | {"conftest.py", "settings_of_tests.py", "test_any_app.py", "test_people.py", "test_login.py"}
         == SAMPLES.keys()
     )
-
-
-def test_what_the_document_names_is_there() -> None:
-    assert named_and_not_there(DOCUMENT) == []
 
 
 @pytest.mark.parametrize(("line", "status", "code"), [row[1:] for row in BEFORE], ids=[row[0] for row in BEFORE])

@@ -22,7 +22,7 @@ from ck_middleware.dev.signing import SigningKey
 from support import forgery
 from support.browser import Browser, query_of
 from support.clock import Clock
-from support.documents import ROOT, named_and_not_there, promises_of
+from support.documents import ROOT, promises_of
 from support.faces import Answer, Asked, Configure, Face, Guard, told
 from support.forgery import Claims, Signer
 from support.provider import Hub, MisbehavingProvider
@@ -586,10 +586,6 @@ def test_every_vulnerability_that_is_tested_has_its_row_and_the_other_way_round(
     assert len(told_of) == len(set(told_of))
     assert {_identifier(test) for test in named} == set(told_of)
     tally("identifiers", len(rows))
-
-
-def test_what_the_document_names_is_there() -> None:
-    assert named_and_not_there(DOCUMENT) == []
 
 
 def _spelled(identifier: str) -> str:
