@@ -128,6 +128,19 @@ def configure(provider: MisbehavingProvider) -> Configure:
 
 
 @pytest.fixture
+def configured(provider: MisbehavingProvider, monkeypatch: pytest.MonkeyPatch, light_clients: None) -> None:
+    """What the samples of documents take from the environment."""
+    told = {
+        "CONSENTKEYS_ISSUER": provider.issuer,
+        "CONSENTKEYS_CLIENT_ID": provider.settings["client_id"],
+        "CONSENTKEYS_CLIENT_SECRET": provider.settings["client_secret"],
+        "SESSION_SECRET": "one of your own of thirty-two bytes or more",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+
+
+@pytest.fixture
 def guard(
     face_name: str, sessions: Settings, configure: Configure, runner: asyncio.Runner, light_clients: None
 ) -> Iterator[Guard]:

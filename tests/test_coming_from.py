@@ -47,18 +47,6 @@ def test_there_is_a_page_for_each() -> None:
     assert {page.stem.removeprefix("coming-from-") for page in PAGES} == known
 
 
-@pytest.fixture
-def configured(provider: MisbehavingProvider, monkeypatch: pytest.MonkeyPatch, light_clients: None) -> None:
-    told = {
-        "CONSENTKEYS_ISSUER": provider.issuer,
-        "CONSENTKEYS_CLIENT_ID": provider.settings["client_id"],
-        "CONSENTKEYS_CLIENT_SECRET": provider.settings["client_secret"],
-        "SESSION_SECRET": "one of your own of thirty-two bytes or more",
-    }
-    for name, value in told.items():
-        monkeypatch.setenv(name, str(value))
-
-
 def _sample(page: str) -> str:
     (sample,) = samples(ROOT / "docs" / f"coming-from-{page}.md", "python")
     return sample.code

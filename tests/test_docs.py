@@ -202,19 +202,6 @@ def test_a_link_to_elsewhere_is_an_address(document: Path) -> None:
 # What no test elsewhere runs
 
 
-@pytest.fixture
-def configured(provider: MisbehavingProvider, monkeypatch: pytest.MonkeyPatch, light_clients: None) -> None:
-    """What the samples take from the environment."""
-    told = {
-        "CONSENTKEYS_ISSUER": provider.issuer,
-        "CONSENTKEYS_CLIENT_ID": provider.settings["client_id"],
-        "CONSENTKEYS_CLIENT_SECRET": provider.settings["client_secret"],
-        "SESSION_SECRET": "one of your own of thirty-two bytes or more",
-    }
-    for name, value in told.items():
-        monkeypatch.setenv(name, str(value))
-
-
 def _samples_of(name: str, language: str = "python") -> list[str]:
     return [sample.code for sample in samples(ROOT / "docs" / name, language)]
 

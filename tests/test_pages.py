@@ -23,6 +23,7 @@ from ck_middleware.pages.languages import ENGLISH, LANGUAGES
 from ck_middleware.pages.templates import MARKUP, TEXTS
 from support.documents import ROOT
 from support.faces import PlainRequest
+from support.fences import samples
 from support.provider import CLIENT_ID, CLIENT_SECRET
 
 NASTY = "\"><script>alert('x')</script>&amp;"
@@ -376,10 +377,6 @@ def test_no_text_of_a_page_stands_elsewhere(tag: str) -> None:
 # What docs/pages.md says
 
 
-def samples(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
-
-
 def test_the_document_names_every_page_and_all_that_may_stand_in_one() -> None:
     text = DOCUMENT.read_text("utf-8")
     codes = text.partition("The codes are ")[2].partition("\n\n")[0]
@@ -391,10 +388,8 @@ def test_the_document_names_every_page_and_all_that_may_stand_in_one() -> None:
 
 
 def test_the_documents_templates_are_templates(tmp_path: Path) -> None:
-    for sample in samples("html"):
-        name = re.match(r"<!-- (\w+\.html) -->\n", sample)
-        assert name
-        (tmp_path / name[1]).write_text(sample)
+    for sample in samples(DOCUMENT, "html"):
+        (tmp_path / sample.head.removeprefix("<!-- ").removesuffix(" -->")).write_text(sample.code)
     by = Pages(AuthConfig(**(NEEDED | {"pages": tmp_path})))
     signed_out = text(by.signed_out(PERSON, "/auth/login", cookies=()))
     assert "See you soon" in signed_out
@@ -406,9 +401,9 @@ def test_the_documents_templates_are_templates(tmp_path: Path) -> None:
 
 
 def test_the_documents_function_makes_pages() -> None:
-    (sample,) = samples("python")
+    (sample,) = samples(DOCUMENT, "python")
     names: dict[str, Any] = {}
-    exec(sample, names)  # noqa: S102  # our own document
+    exec(sample.code, names)  # noqa: S102  # our own document
     by = said(names["own"])
     refusal = text(refused(errors.CallbackInvalid, by=by, again=NASTY))
     assert "reference abc123" in refusal

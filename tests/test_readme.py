@@ -12,6 +12,7 @@ import pytest
 from werkzeug.test import Client
 
 from ck_middleware import AuthConfig
+from support.fences import samples
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -68,24 +69,24 @@ def test_a_duration_in_the_table_is_the_default(text: str, setting: str, duratio
     assert getattr(AuthConfig.from_env(**given), setting) == getattr(AuthConfig.from_env(), setting)
 
 
-def _samples(text: str) -> dict[str, dict[str, Any]]:
+def _samples() -> dict[str, dict[str, Any]]:
     found = {}
-    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+    for sample in samples(README, "python"):
         names: dict[str, Any] = {"__name__": "sample"}
-        exec(code, names)  # noqa: S102  # our own README
-        found["wsgi" if "WSGI" in code else "asgi"] = names
+        exec(sample.code, names)  # noqa: S102  # our own README
+        found["wsgi" if "WSGI" in sample.code else "asgi"] = names
     return found
 
 
-def test_the_wsgi_sample_guards_its_app(text: str) -> None:
-    answer = Client(_samples(text)["wsgi"]["app"]).get("/dashboard")
+def test_the_wsgi_sample_guards_its_app() -> None:
+    answer = Client(_samples()["wsgi"]["app"]).get("/dashboard")
     assert answer.status_code == 303
     assert answer.headers["Location"] == "/auth/login?next=%2Fdashboard"
 
 
-def test_the_asgi_sample_guards_its_app(text: str) -> None:
+def test_the_asgi_sample_guards_its_app() -> None:
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(_samples(text)["asgi"]["app"])
+        transport = httpx.ASGITransport(_samples()["asgi"]["app"])
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.get("/dashboard")
 

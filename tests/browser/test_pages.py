@@ -20,6 +20,7 @@ from ck_middleware.pages.languages import ENGLISH, LANGUAGES
 from support.chromium import NewBrowser, Noise, at_the_provider, opened, sign_in
 from support.chromium import chromium as running
 from support.documents import ROOT
+from support.fences import samples
 from support.gallery import SESSION_SECRET, VIEWS, Gallery, hung
 from support.provider import MisbehavingProvider
 from support.serving import Server
@@ -214,8 +215,8 @@ def test_no_mouse_and_no_script_is_needed(new_browser: NewBrowser, noise: Noise,
 @pytest.fixture
 def own(provider: MisbehavingProvider, tmp_path: Path) -> Iterator[str]:
     """An app with the templates of the document, and a stylesheet and a picture for them."""
-    for name, sample in re.findall(r"```html\n<!-- ([\w.]+) -->\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL):
-        (tmp_path / name).write_text(sample)
+    for sample in samples(DOCUMENT, "html"):
+        (tmp_path / sample.head.removeprefix("<!-- ").removesuffix(" -->")).write_text(sample.code)
     server = Server(lifespan=True)
     provider.register(f"{server.url}/auth/callback")
     server.app = ASGIAuthMiddleware(

@@ -18,6 +18,7 @@ from ck_middleware import WSGIAuthMiddleware
 from support.browser import Browser, query_of
 from support.documents import ROOT, named_and_not_there
 from support.faces import Face, Guard, WSGIFace
+from support.fences import samples
 from support.provider import MisbehavingProvider
 
 DOCUMENT = ROOT / "docs" / "coming-from-the-guide.md"
@@ -38,7 +39,7 @@ def test_every_weakness_has_a_test_that_is_there(tally: Callable[[str, int], Non
 
 
 def _samples(name: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL)
+    return [sample.code for sample in samples(ROOT / name, "python")]
 
 
 def test_nothing_that_we_show_runs_a_debugger() -> None:
