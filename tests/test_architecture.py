@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import ck_middleware
+from support.documents import ROOT, rows
 
 PACKAGE = "ck_middleware"
 HOUSE = Path(ck_middleware.__file__).parent
@@ -75,6 +77,7 @@ CONTRIB = {
 FILES = sorted(HOUSE.rglob("*.py"))
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
+METHOD = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _name(file: Path) -> str:
@@ -275,3 +278,57 @@ def test_what_is_for_one_framework_leans_on_no_other(file: Path) -> None:
 
 def test_the_types_are_shipped() -> None:
     assert (HOUSE / "py.typed").is_file()
+
+
+# What docs/architecture.md says
+
+MAP = ROOT / "docs" / "architecture.md"
+CHANGES = [tuple(row) for row in rows(MAP, "| | file | there |")]
+
+
+def test_the_map_has_every_file_once_and_its_rows_in_the_order_of_imports() -> None:
+    drawn = [[name.rstrip("/") for name in files.split()] for _, files, _ in rows(MAP, "| layer | files | |")]
+    assert sorted(name for row in drawn for name in row) == sorted({_room(_name(file)) for file in FILES})
+    floors = [{_layer(name) for name in row} for row in drawn]
+    assert all(max(above) <= min(below) for above, below in pairwise(floors))
+
+
+@pytest.mark.parametrize(("change", "files", "there"), CHANGES, ids=[row[0].replace(" ", "-") for row in CHANGES])
+def test_a_change_belongs_where_the_document_says(change: str, files: str, there: str) -> None:
+    paths = [_path(file) for file in files.split(", ")]
+    assert [path for path in paths if not path.is_file()] == [], change
+    named = _code_in(change)
+    known = {name for path in paths if path.suffix == ".py" for name in _defined(path)}
+    assert {name for name in named if name.removesuffix("/") not in known | _folders(paths)} == set()
+    assert there
+
+
+def _path(file: str) -> Path:
+    """Where it is. The package may be installed, and the sources out of the way."""
+    own = file.removeprefix(f"src/{PACKAGE}/")
+    return ROOT / file if own == file else HOUSE / own
+
+
+def _code_in(change: str) -> list[str]:
+    """What stands as code in the last cell of this row."""
+    (line,) = [line for line in MAP.read_text("utf-8").splitlines() if line.startswith("|") and _first(line) == change]
+    return re.findall(r"`([^`]+)`", line.rstrip("|").rpartition("|")[2])
+
+
+def _first(line: str) -> str:
+    return line.strip("|").split("|")[0].strip().replace("`", "")
+
+
+def _defined(path: Path) -> Iterator[str]:
+    """Functions, classes, constants, and `Class.method`."""
+    for node in _tree(path).body:
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, METHOD))
+        if isinstance(node, ast.ClassDef | METHOD):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            yield from map(ast.unparse, node.targets if isinstance(node, ast.Assign) else [node.target])
+
+
+def _folders(paths: list[Path]) -> set[str]:
+    return {folder.name for path in paths for folder in path.parent.iterdir() if folder.is_dir()}
