@@ -37,11 +37,11 @@ UV = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local/share
 # What needs no framework and no server beside us: here a lowest version would be noticed, and most of a Python.
 CORE = """
     asgi cli config contrib_otel contrib_prometheus cookies dependencies dev_provider doctor gate headers id_token
-    jose live log messages oidc pages policy ports provider public_api reviewed routes seal session sessions site
+    jose live log messages oidc pages policy ports public_api reviewed routes seal session sessions site
     store_faults stores strict_json transaction user vault wsgi
 """
 PROOF = "conformance fuzzing provider_trouble secrets vulnerabilities"
-CORE_TESTS = ["tests/journeys", *(f"tests/test_{name}.py" for name in CORE.split())]
+CORE_TESTS = ["tests/asking", "tests/journeys", *(f"tests/test_{name}.py" for name in CORE.split())]
 LOWEST_TESTS = [*CORE_TESTS, *(f"tests/proof/test_{name}.py" for name in PROOF.split())]
 # All but browsers and proxies, which are no matter of Python, and the group `apps`, which is large: try
 # `make test PYTHON=...`.
