@@ -31,7 +31,7 @@ ENVIRONMENT = {
 HOME = "https://app.example.com"
 URLS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint")
 
-# What every setting is called in the environment, as DESIGN 2.2 promises it, with a value and what is made of it.
+# What every setting is called in the environment, as docs/settings.md promises it, with a value and what is made of it.
 VARIABLES: tuple[tuple[str, str, str, object], ...] = (
     ("client_id", "CONSENTKEYS_CLIENT_ID", "ck_5", "ck_5"),
     ("client_secret", "CONSENTKEYS_CLIENT_SECRET", "other", "other"),

@@ -5,7 +5,7 @@ import pytest
 from ck_middleware.cookies import Attributes, starting_with, values
 
 
-# PATHS.md, section 5: headers that other parsers read in several ways.
+# Headers that other parsers read in several ways.
 @pytest.mark.parametrize(
     ("header", "found"),
     [

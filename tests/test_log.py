@@ -78,7 +78,7 @@ def test_a_refusal_on_a_page_is_found_in_the_log(browser: Browser, log: pytest.L
 def test_nobody_is_identified_in_the_log(
     guard: Guard, provider: MisbehavingProvider, log: pytest.LogCaptureFixture
 ) -> None:
-    """No address, no user agent, no pseudonym, no e-mail (CONSENTKEYS.md, duties)."""
+    """No address, no user agent, no pseudonym, no e-mail."""
     face: Face = guard()
     browser = Browser(face)
     agent = {"User-Agent": "an-agent-of-its-own", "X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}

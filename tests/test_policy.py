@@ -252,7 +252,7 @@ def test_empty_and_dot_segments_are_refused(path: str) -> None:
     assert canonical(path.replace("/.", "/x").replace("//", "/"))
 
 
-# --- the raw path
+# The raw path
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_raw_path_never_opens_what_its_path_closes(policy: Policy) -> None:
     assert policy.judge("/public", raw_path=b"/public") is OPEN
 
 
-# --- prefixes
+# Prefixes
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_path_below_an_api_prefix_is_answered_as_an_api() -> None:
     assert Policy(protect=["/admin"], api=["/api"]).judge("/api") is OPEN
 
 
-# --- public wins, on identical bytes
+# Public wins, on identical bytes
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_the_home_page_may_be_public_alone() -> None:
     assert policy.judge("/x") is PAGE
 
 
-# --- mounts
+# Mounts
 
 MOUNTED = [
     # root_path  path                 raw                        verdict
@@ -546,7 +546,7 @@ def test_look_ups_decide_as_the_rule_says_it() -> None:
     assert met == set(product([OPEN, PAGE], [False, True], [False, True]))
 
 
-# --- cost
+# Cost
 
 
 class Counting(str):
@@ -632,7 +632,7 @@ def test_case_folding_is_what_the_look_up_takes_it_for() -> None:
         assert ("/" in char.casefold()) is (char == "/")
 
 
-# --- the path as the app spells it
+# The path as the app spells it
 
 
 @pytest.mark.parametrize(
@@ -658,7 +658,7 @@ def test_a_local_path_is_without_a_mount_that_leads_it(path: str, root_path: str
     assert local_path(path, root_path) == expected
 
 
-# --- addresses to return to
+# Addresses to return to
 
 
 @pytest.mark.parametrize(
