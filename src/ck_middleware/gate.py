@@ -145,9 +145,12 @@ class Gate:
         try:
             if place.is_ours:
                 return await self._routes.answer(request, place.inside)
-            if b"state=" in request.query and (cleaned := self._routes.returned_from_logout(request, place.inside)):
-                return cleaned
-            found = found or await self._sessions.find(request)
+            if request.query and b"state=" in request.query:  # dear, even in an empty one
+                cleaned = self._routes.returned_from_logout(request, place.inside)
+                if cleaned:
+                    return cleaned
+            if found is None:
+                found = await self._sessions.find(request) if request.cookies else NOBODY
         except StoreUnavailable:
             found = UNKNOWN
         if found is UNKNOWN:
@@ -159,12 +162,12 @@ class Gate:
         return self._turn_away(request, place.verdict, found.cookies)
 
     def _place(self, request: Request) -> Place:
-        asked = request.path, request.root_path, request.raw_path, request.mount
-        known = self._known(request.path)
-        if known is not None and (known.path, known.root_path, known.raw_path, known.mount) == asked:
+        known, mount, root_path = self._known(request.path), request.mount, request.root_path
+        if known and known.mount == mount and known.root_path == root_path and known.raw_path == request.raw_path:
             return known
-        verdict = self._policy.judge(request.path, root_path=request.root_path, raw_path=request.raw_path)
-        if verdict is REFUSED or not _is_mount(request.mount):
+        asked = request.path, root_path, request.raw_path, mount
+        verdict = self._policy.judge(request.path, root_path=root_path, raw_path=request.raw_path)
+        if verdict is REFUSED or not _is_mount(mount):
             return Place(*asked, REFUSED, "", is_ours=False)
         inside = self._site.path(request)
         place = Place(*asked, verdict, inside, self._routes.owns(inside))
@@ -202,7 +205,8 @@ class Gate:
         origin = request.header("origin")
         if origin and not self._site.is_own(origin, request):
             return NOBODY
-        return replace(found, cookies=())  # a handshake renews nothing: not every server can set a cookie on it
+        # A handshake renews nothing: not every server can set a cookie on it.
+        return replace(found, cookies=()) if found.cookies else found
 
     def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:
         person = is_navigation(request)
@@ -211,7 +215,7 @@ class Gate:
         if verdict is PAGE and person and not preflight and not request.is_websocket:
             answer = _to_login(login_url)
         else:
-            answer = _unauthorized(login_url, htmx=bool(request.header("hx-request")))
+            answer = (_unauthorized_htmx if request.header("hx-request") else _unauthorized)(login_url)
         return replace(answer, cookies=cookies) if cookies else answer
 
 
@@ -220,9 +224,13 @@ _to_login = lru_cache(maxsize=ANSWERS)(answers.redirect)
 
 
 @lru_cache(maxsize=ANSWERS)
-def _unauthorized(login_url: str, *, htmx: bool) -> Response:
-    headers = (CHALLENGE, ("HX-Redirect", login_url)) if htmx else (CHALLENGE,)
-    return answers.data(401, {"error": "Authentication required", "login_url": login_url}, headers=headers)
+def _unauthorized(login_url: str, *headers: tuple[str, str]) -> Response:
+    members = {"error": "Authentication required", "login_url": login_url}
+    return answers.data(401, members, headers=(CHALLENGE, *headers))
+
+
+def _unauthorized_htmx(login_url: str) -> Response:
+    return _unauthorized(login_url, ("HX-Redirect", login_url))
 
 
 def _is_mount(mount: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from ck_middleware.user import User
 
@@ -71,6 +71,25 @@ class Pass:
     def user(self) -> User:
         """A new one each time."""
         return User(self.claims)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A `Pass` in the making, field for field."""
+
+    claims: bytes
+    sub: str
+    cookies: tuple[str, ...]
+    session: Found | None
+    ends_at: float
+    idle_ends_at: float
+
+
+def passing(claims: bytes, sub: str, session: Found | None, ends_at: float, idle_ends_at: float = math.inf) -> Pass:
+    """Somebody who passes. `Pass(...)` is the same and takes three times as long, for it is frozen from the start."""
+    draft: Any = _Draft(claims, sub, (), session, ends_at, idle_ends_at)
+    draft.__class__ = Pass
+    return draft  # type: ignore[no-any-return]  # what it is by now
 
 
 NOBODY = Pass()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ck_middleware import cookies
 from ck_middleware.errors import SessionTooLarge
-from ck_middleware.messages import NOBODY, Pass
+from ck_middleware.messages import NOBODY, Pass, passing
 from ck_middleware.recent import Recent
 from ck_middleware.seal import AHEAD, Seal
 from ck_middleware.user import sub_of
@@ -149,8 +149,8 @@ class SealedSessions:
         compared whole, by way of its tail: how long that takes tells something only to those who have the tail, and
         with it the tag, which can be had only with the cookie.
         """
-        pair = self._head + value
-        opened = self._seen(value[TAIL])
+        pair, tail = self._head + value, value[TAIL]
+        opened = self._seen(tail)
         if opened is not None and opened.pair == pair:
             return opened
         plain = self._seal.open(value, name=self.name)
@@ -160,9 +160,9 @@ class SealedSessions:
         claims, ends_at = plain[TIMES.size :], began + self._lifetime
         idle_ends_at = seen + self._idle
         until, renewed = min(ends_at, idle_ends_at), seen + self._idle * RENEWED_AFTER
-        passed = Pass(claims, sub_of(claims), (), None, ends_at, idle_ends_at)
+        passed = passing(claims, sub_of(claims), None, ends_at, idle_ends_at)
         opened = Opened(pair, began, began - AHEAD, min(renewed, until), until, passed)
-        self._opened.keep(value[TAIL], opened, octets=BESIDE + len(pair) + len(claims))
+        self._opened.keep(tail, opened, octets=BESIDE + len(pair) + len(claims))
         return opened
 
     async def ask(self, header: bytes) -> Pass:

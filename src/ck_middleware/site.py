@@ -75,7 +75,7 @@ class Site:
 
     def login_url(self, request: Request, return_to: str) -> str:
         """Where to log in, and come back to `return_to`: a path on this origin."""
-        return f"{self.mount(request)}{self._login_path}?{_next(return_to)}"
+        return _with_next(self.mount(request) + self._login_path, return_to)
 
     def after_login(self, request: Request) -> str:
         return self.mount(request) + self._after_login
@@ -142,8 +142,8 @@ def _here(mount: str, path: str, query: bytes) -> str | None:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _next(return_to: str) -> str:
-    return urlencode({"next": return_to})
+def _with_next(login: str, return_to: str) -> str:
+    return f"{login}?{urlencode({'next': return_to})}"
 
 
 def is_navigation(request: Request) -> bool:
@@ -153,5 +153,4 @@ def is_navigation(request: Request) -> bool:
     if request.header("sec-fetch-mode") not in {"", "navigate"}:
         return False
     accept = request.header("accept").lower()
-    asks_for_data = "json" in accept or "text/event-stream" in accept
-    return not asks_for_data or "text/html" in accept
+    return "text/html" in accept or not ("json" in accept or "text/event-stream" in accept)
