@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ck_middleware import cookies, vault
 from ck_middleware.id_token import OLDEST
-from ck_middleware.messages import NOBODY, Pass
+from ck_middleware.messages import NOBODY, Pass, passing
 from ck_middleware.recent import Recent
 from ck_middleware.seal import AHEAD, Signature
 from ck_middleware.session import Found
@@ -63,6 +63,7 @@ class StoredSessions:
         # Records that were opened lately, and what they came to. The store is asked all the same, at every request:
         # one that it no longer has is over, and one that it has in another state is opened anew.
         self._passed: Recent[str, tuple[Record, Pass]] = Recent(entries=REMEMBERED, octets=REMEMBERED_OCTETS)
+        self._known = self._passed.get
 
     def at_once(self, header: bytes) -> Pass | None:  # noqa: ARG002  # only the store knows
         return None
@@ -80,9 +81,13 @@ class StoredSessions:
             signed = self._read(found)
         if signed is None or not signed.since <= now < signed.until:
             return self._none
-        passed = await self._stored(signed)
-        if passed is None:
-            return self._none
+        known, sealed = self._known(signed.name), await self._vault.sealed(signed.name)
+        if known is None or known[0].sealed != sealed or self._rechecks or known[1].ends_at <= time.time():
+            passed = await self._judged(signed.name, sealed)
+            if passed is None:
+                return self._none
+        else:  # exactly as it was, so that nothing has to be opened
+            passed = known[1]
         if now < signed.renewed:
             return passed
         await self._vault.touch(signed.name, ends_at=passed.ends_at)
@@ -91,28 +96,31 @@ class StoredSessions:
     async def look(self, request: Request) -> Pass:
         """The same, without a renewal. Raises `StoreUnavailable`."""
         signed = self._read(cookies.values(request.cookies, self._name))
-        passed = await self._stored(signed) if signed else None
+        passed = await self._judged(signed.name, await self._vault.sealed(signed.name)) if signed else None
         if signed is None or passed is None:
             return self._none if self.carried(request) else NOBODY
         return replace(passed, idle_ends_at=signed.until)
 
-    async def _stored(self, signed: Signed) -> Pass | None:
-        """Whose session it is, if the store still has it."""
-        before = self._passed.get(signed.name)
-        record = await self._vault.load(signed.name, before[0] if before else None)
+    async def _judged(self, name: str, sealed: bytes | None) -> Pass | None:
+        """Whose session it is that the store has, if it has one, and the provider says no other when it is asked."""
+        known = self._known(name)
+        if known is not None and known[0].sealed == sealed and time.time() < known[1].ends_at:
+            record: Record | None = known[0]
+        else:
+            record = self._vault.opened(name, sealed)
         if self._rechecks and record is not None:
             record = await self._upkeep.confirmed(record)
         if record is None:
-            self._passed.forget(signed.name)
+            self._passed.forget(name)
             return None
-        return before[1] if before and before[0] is record else self._pass(record)
+        return known[1] if known is not None and known[0] is record else self._pass(record)
 
     def _pass(self, record: Record) -> Pass:
         token = partial(self._upkeep.access_token, record) if self._keeps_tokens else None
         stands = partial(self._stands, record.name) if self._rechecks else None
         ends_at = self._vault.ends_at(record)
         session = Found(vault.public_id(record), record.name, record.claims, ends_at, token, stands)
-        passed = Pass(record.claims, sub_of(record.claims), (), session, ends_at)
+        passed = passing(record.claims, sub_of(record.claims), session, ends_at)
         octets = BESIDE + len(record.claims) + len(record.tokens) + len(record.sealed)
         self._passed.keep(record.name, (record, passed), octets=octets)
         return passed

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ck_middleware.seal import Seal, derive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from ck_middleware.config import AuthConfig
     from ck_middleware.ports import Store
@@ -67,24 +67,23 @@ class Vault:
         self._lifetime = config.session_lifetime
         self._idle = config.idle_timeout
 
-    async def load(self, name: str, known: Record | None = None) -> Record | None:
-        """The session of this name, if it is there, ours, and not over. Raises `StoreUnavailable`, as all here do.
+    async def load(self, name: str) -> Record | None:
+        """The session of this name, if it is there, ours, and not over. Raises `StoreUnavailable`, as all here do."""
+        return self.opened(name, await self._store.get(name))
 
-        `known` is how it was found before, and need not be opened again while the store has exactly that.
-        """
-        sealed = await self._store.get(name)
-        if sealed is None:
-            return None
-        record = known if known is not None and known.sealed == sealed else self._opened(name, sealed)
-        return record if record is not None and record.began + self._lifetime > time.time() else None
+    def sealed(self, name: str) -> Awaitable[bytes | None]:
+        """What the store has under this name, for `opened`."""
+        return self._store.get(name)
 
-    def _opened(self, name: str, sealed: bytes) -> Record | None:
-        plain = self._seal.open_bytes(sealed, name=name)
-        if plain is None or len(plain) < TIMES.size:
+    def opened(self, name: str, sealed: bytes | None) -> Record | None:
+        """What stands in the store as a session, if it is ours, and not over."""
+        plain = self._seal.open_bytes(sealed, name=name) if sealed is not None else None
+        if sealed is None or plain is None or len(plain) < TIMES.size:
             return None
         began, confirmed, not_before, length = TIMES.unpack_from(plain)
         claims, tokens = plain[TIMES.size : TIMES.size + length], plain[TIMES.size + length :]
-        return Record(name, began, confirmed, not_before, claims, tokens, sealed)
+        record = Record(name, began, confirmed, not_before, claims, tokens, sealed)
+        return record if self.ends_at(record) > time.time() else None
 
     def ends_at(self, record: Record) -> float:
         """When the session ends, used or not, in seconds since the epoch."""

@@ -24,8 +24,8 @@ class MemoryStore:
         self._lock = threading.RLock()
 
     def get(self, key: str) -> bytes | None:
-        kept = self._living(key)
-        return kept.value if kept else None
+        kept = self._kept.get(key)  # at once, without a lock
+        return kept.value if kept and kept.ends > time.time() else None
 
     def put(self, key: str, value: bytes, *, ttl: float, owners: Sequence[str] = ()) -> None:
         with self._lock:

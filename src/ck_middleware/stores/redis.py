@@ -16,7 +16,7 @@ from ck_middleware.stores.complaints import Complaints
 from ck_middleware.stores.scripts import DELETE, OWNED, PRESENT, PUT, SWAP, TOUCH
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Awaitable, Hashable, Sequence
 
     from ck_middleware.errors import StoreUnavailable
     from ck_middleware.ports import Runtime
@@ -30,7 +30,7 @@ BATCH: Final = 500  # keys looked up in one command
 class Wire(Protocol):
     """Connections to one Redis, in one process and one event loop."""
 
-    async def execute(self, *words: str | bytes | int) -> object: ...
+    def execute(self, *words: str | bytes | int) -> Awaitable[object]: ...
 
     async def retire(self) -> None:
         """Make no further use of them. Those on which an answer is awaited close when it has come."""
@@ -64,8 +64,8 @@ class LoopWire:
         pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options)
         self._client = redis.asyncio.Redis(connection_pool=pool)
 
-    async def execute(self, *words: str | bytes | int) -> object:
-        answer: object = await self._client.execute_command(*words)  # type: ignore[no-untyped-call]  # of `redis`
+    def execute(self, *words: str | bytes | int) -> Awaitable[object]:
+        answer: Awaitable[object] = self._client.execute_command(*words)  # type: ignore[no-untyped-call]  # of `redis`
         return answer
 
     async def retire(self) -> None:
