@@ -52,6 +52,7 @@ LAYERS = (
         "policy",
         "ports",
         "recent",
+        "scope",
         "seal",
         "session",
         "strict_json",

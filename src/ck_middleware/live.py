@@ -27,6 +27,15 @@ PATIENCE = 2.0  # seconds for one question to the store
 AT_ONCE = 500  # names in one question to the store
 
 
+@dataclass(slots=True)
+class Visit:
+    """A request with a stored session, as it is noted while it lasts: few last until somebody looks."""
+
+    passed: Pass
+    began: float
+    may_end: bool = False  # until its response has begun, it is at work, and may itself be what ends the session
+
+
 @dataclass(eq=False, slots=True)
 class Connection:
     """One that goes on, and the session that it belongs to."""
@@ -37,8 +46,14 @@ class Connection:
     asked: float  # when the provider was last asked, or infinity while it is being asked
     used: float = math.inf  # when it last carried anything; a response is in use as long as it goes on
     lasting: bool = False  # whether it was there at the last look
-    may_end: bool = True  # false as long as its response has not begun
+    visit: Visit | None = None  # what it was noted as
     cancelled: int = 0  # how often we asked the app to end
+
+    @classmethod
+    def talking(cls, passed: Pass) -> Connection:
+        """A WebSocket, which is in use whenever it carries something."""
+        now = time.time()
+        return cls(passed, asyncio.current_task(), now, now, used=now)
 
     @property
     def name(self) -> str | None:
@@ -51,12 +66,16 @@ class Connection:
         return self.passed.session.stands if self.passed.session else None
 
     @property
+    def may_end(self) -> bool:
+        return self.visit is None or self.visit.may_end
+
+    @property
     def ended(self) -> bool:
         return self.cancelled > 0
 
 
-# The least that can be noted of a request, and when it began: most are over before anybody looks.
-Visit: TypeAlias = "tuple[Pass, asyncio.Task[object] | None, float]"
+# What is noted of a request: of one with a sealed session, nothing but whose it is.
+Noted: TypeAlias = "Pass | Visit | Connection"
 
 
 class Live:
@@ -66,29 +85,32 @@ class Live:
         self._vault = vault
         self._idle = idle
         self._recheck = recheck or math.inf
-        self._connections: dict[int, Connection | Visit] = {}
+        self._connections: dict[asyncio.Task[object] | Connection, Noted] = {}
         # Who looks after them, in each loop that has some. A loop itself does not keep its tasks.
         self._watches: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
         self._questions: set[asyncio.Task[None]] = set()
 
-    async def run(self, app: Awaitable[None], passed: Pass, connection: Connection | None = None) -> bool:
+    async def run(self, app: Awaitable[None], noted: Noted) -> bool:
         """Run the app until it returns, or its session ends; false when the session ended first."""
         loop = asyncio.get_running_loop()
         if loop not in self._watches:
             self._begin_watch(loop)
-        begun = connection or (passed, asyncio.current_task(loop), time.time())
-        self._connections[id(begun)] = begun
+        task, connections = asyncio.current_task(loop), self._connections
+        key: asyncio.Task[object] | Connection | None = task
+        if key is None or key in connections:  # no task, or one in which the app calls itself through this layer
+            key = noted = _connection(noted, task, time.time())
+        connections[key] = noted
         try:
             await app
         except asyncio.CancelledError:
             # Ours only if nobody else, such as the server at its own end, cancelled the task too.
-            if _forgive(self._connections[id(begun)]) != 0:
+            if _forgive(connections[key]) != 0:
                 raise
             return False
         finally:
-            found = self._connections.pop(id(begun))
+            found = connections.pop(key)
         # The app may have taken it for its own end, and nobody outside is to see it.
-        return _forgive(found) is None
+        return type(found) is not Connection or _forgive(found) is None
 
     def _begin_watch(self, loop: asyncio.AbstractEventLoop) -> None:
         # A loop that was closed with its tasks in the middle of something never says that they are done.
@@ -106,7 +128,7 @@ class Live:
 
     async def _look(self) -> None:
         now = time.time()
-        lasting = self._lasting()
+        lasting = self._lasting(now)
         for one in lasting:
             if now >= one.passed.ends_at or self._is_idle(one, now):
                 self._end(one)
@@ -115,13 +137,14 @@ class Live:
         await self._touch([one for one in lasting if not one.ended])
         self._ask_about([one for one in lasting if not one.ended and now >= one.asked + self._recheck])
 
-    def _lasting(self) -> list[Connection]:
+    def _lasting(self, now: float) -> list[Connection]:
         """Those that were there at the last look; the others are noted for the next."""
         lasting = []
         for key, one in [*self._connections.items()]:
             if not isinstance(one, Connection):
-                passed, task, began = one
-                self._connections[key] = Connection(passed, task, began, began, lasting=True)
+                task = key if isinstance(key, asyncio.Task) else None
+                self._connections[key] = connection = _connection(one, task, now)
+                connection.lasting = True
             elif not one.lasting:
                 one.lasting = True
             else:
@@ -182,9 +205,15 @@ class Live:
                         await self._vault.touch(one.name, ends_at=one.passed.ends_at)
 
 
-def _forgive(found: Connection | Visit) -> int | None:
+def _connection(noted: Noted, task: asyncio.Task[object] | None, now: float) -> Connection:
+    if isinstance(noted, Visit):
+        return Connection(noted.passed, task, noted.began, noted.began, visit=noted)
+    return noted if isinstance(noted, Connection) else Connection(noted, task, now, now)
+
+
+def _forgive(found: Noted) -> int | None:
     """Take our requests to end back. How many are left, of somebody else; `None` when there were none of ours."""
-    if isinstance(found, tuple) or not found.cancelled:
+    if not isinstance(found, Connection) or not found.cancelled:
         return None
     left = 0
     for _ in range(found.cancelled):

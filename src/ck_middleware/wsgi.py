@@ -15,7 +15,7 @@ from ck_middleware.messages import Request, Response
 from ck_middleware.ports import step
 from ck_middleware.session import KEY as SESSION
 from ck_middleware.session import BlockingSession
-from ck_middleware.user import KEY, Anonymous, User
+from ck_middleware.user import KEY, Anonymous, somebody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +62,6 @@ class WSGIAuthMiddleware:
             outcome = self._gate.failed(WSGIRequest(environ), exc)
         if type(outcome) is Response:
             return _answer(outcome, environ, start_response)
-        environ[SESSION] = BlockingSession(outcome.session) if outcome.session else None
         # Only we have verified anybody: what a header or an earlier layer says of the user is gone.
         if "HTTP_REMOTE_USER" in environ:
             del environ["HTTP_REMOTE_USER"]
@@ -71,11 +70,13 @@ class WSGIAuthMiddleware:
         if "AUTH_TYPE" in environ:
             del environ["AUTH_TYPE"]
         if outcome.claims:
-            environ[KEY] = User(outcome.claims)
+            environ[KEY] = somebody(outcome.claims)
             environ["REMOTE_USER"] = outcome.sub
             environ["AUTH_TYPE"] = AUTH_TYPE
+            environ[SESSION] = BlockingSession(outcome.session) if outcome.session else None
         else:
             environ[KEY] = Anonymous()
+            environ[SESSION] = None
         if outcome.cookies:
             start_response = _setting(outcome.cookies, start_response)
         return self.app(environ, start_response)
@@ -99,11 +100,14 @@ class WSGIAuthMiddleware:
     def _at_once(self, environ: WSGIEnvironment) -> Pass | Response | None:
         path, mount = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
         # Others have to be decoded first, and handshakes looked at more closely.
-        if not path.isascii() or not mount.isascii() or "HTTP_UPGRADE" in environ:
+        if not path.isascii() or (mount and not mount.isascii()) or "HTTP_UPGRADE" in environ:
             return None
         asked, carried = environ.get("QUERY_STRING"), environ.get("HTTP_COOKIE")
-        query, cookies = _octets(asked) if asked else b"", _octets(carried) if carried else b""
-        if not self._asks or not cookies:
+        query = _octets(asked) if asked else b""
+        if not carried:
+            return self._gate.at_once(path, None, mount, query, b"")
+        cookies = _octets(carried)
+        if not self._asks:
             return self._gate.at_once(path, None, mount, query, cookies)
         found = step(self._gate.ask(path, None, mount, query, cookies))
         if found is None or found.claims:
