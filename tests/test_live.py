@@ -410,6 +410,35 @@ def test_but_the_end_of_a_session_needs_no_store(house: House, clock: Clock, cou
     house.run(story)
 
 
+def test_an_app_that_asks_itself_through_the_guard_is_looked_after_all_the_same(
+    house: House, clock: Clock, store: object
+) -> None:
+    async def asking(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/inside":
+            await JSONResponse({"name": get_user(scope).name})(scope, receive, send)
+            return
+        await guarded({**scope, "path": "/inside", "raw_path": b"/inside"}, receive, heard)
+        await stream(scope, receive, send)
+
+    async def heard(message: Message) -> None:
+        inside.append(message)
+
+    inside: list[Message] = []
+    guarded = house.guarded(asking, store=store, session_lifetime=1000)
+    ada = house.person()
+
+    async def story() -> None:
+        talk = Talk(guarded, ada, kind="http")
+        await some_looks()
+        assert inside[-1]["body"] == b'{"name":"Ada"}'
+        assert talk.is_open
+        clock.move(1000)
+        await talk.over()
+        assert guarded._live._connections == {}
+
+    house.run(story)
+
+
 def test_an_ordinary_request_is_answered_as_ever(house: House, store: object) -> None:
     house.guarded(echo, store=store)
     ada = house.person()
