@@ -28,9 +28,16 @@ MANY = {"protect": [f"/area-{number}/inner" for number in range(10_000)] + ["/ap
 
 
 def _calls(ask: Ask) -> int:
-    """How many functions are called while the same is asked once more."""
+    """How many functions are called while the same is asked once more.
+
+    The least of some times: what looks after connections in the background may have had its turn in one of them.
+    """
     for _ in range(3):
         ask()
+    return min(_calls_once(ask) for _ in range(3))
+
+
+def _calls_once(ask: Ask) -> int:
     counted = 0
 
     def count(frame: FrameType, event: str, _: object) -> None:
