@@ -36,9 +36,10 @@ UV = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local/share
 
 # What needs no framework and no server beside us: here a lowest version would be noticed, and most of a Python.
 CORE = """
-    asgi cli config contrib_otel contrib_prometheus cookies dependencies dev_provider doctor gate headers id_token
-    jose live log messages oidc pages policy ports public_api reviewed routes seal session sessions site
-    store_faults stores strict_json transaction user vault wsgi
+    asgi blocking cli config config_addresses config_values contrib_otel contrib_prometheus cookies dependencies
+    dev_provider doctor gate headers id_token jose live log looping messages oidc pages policy policy_returns ports
+    public_api reviewed routes seal session sessions site store_faults stores strict_json transaction user vault
+    wsgi
 """
 PROOF = "conformance fuzzing provider_trouble secrets vulnerabilities"
 CORE_TESTS = ["tests/asking", "tests/journeys", *(f"tests/test_{name}.py" for name in CORE.split())]
