@@ -206,7 +206,10 @@ class ASGIDriver:
             await client.get("s" * 64)
             await asgi_app(scope, receive, send)
 
-        self._runner.run(client.set("s" * 64, bytes(360)))
+        async def kept() -> None:
+            await client.set("s" * 64, bytes(360))
+
+        self._runner.run(kept())
         return self._asking(app, inputs)
 
     def _asking(self, app: ASGIApp, inputs: Inputs) -> Ask:

@@ -77,9 +77,11 @@ class Row:
 class Cases:
     """Every kind of request on one face."""
 
+    _drive: Any  # of either face, with a layer of the same face
+
     def __init__(self, face: str, folder: Path, redis: RedisServer, runner: asyncio.Runner, *, unique: int) -> None:
         self._face = face
-        self._drive: Any = ASGIDriver(runner) if face == "asgi" else WSGIDriver()
+        self._drive = ASGIDriver(runner) if face == "asgi" else WSGIDriver()
         self._folder, self._redis = folder, redis
         self._unique = unique  # how many cookies a case has that must not see one twice
         self._plain = self._drive.layer(protect=["/private", "/api"], public=["/health"])
@@ -184,7 +186,9 @@ def all_cases(stack: ExitStack, only: str, *, unique: int) -> list[Case]:
 def timed(found: list[Case]) -> dict[tuple[str, str], float]:
     """Microseconds that each case adds, and those of opening a session by hand."""
     hand = by_hand()
-    took: dict[tuple[str, str], list[float]] = {(case.face, case.name): [] for case in found} | {("", HAND): []}
+    took: dict[tuple[str, str], list[float]] = {
+        name: [] for name in [("", HAND), *((case.face, case.name) for case in found)]
+    }
     gc.collect()
     gc.freeze()
     for _ in range(ROUNDS):
@@ -227,14 +231,14 @@ def run(program: str, about: str | None, all_cases: AllCases) -> None:
             both = {f"{case.face}|{case.name}": (case.bare, case.guarded) for case in found}
             be_counted({f"{name}|{which}": ask for name, asks in both.items() for which, ask in enumerate(asks)})
             return
-        counts = {}
+        counts: dict[str, float] = {}
         if can_count() and not options.time_only:
             counts = count([program, "--be-counted", "--only", options.only])
         times = timed(found)
     rows = []
     for case in found:
-        both = [counts.get(f"{case.face}|{case.name}|{which}") for which in range(2)]
-        added = round(both[1] - both[0]) if both[0] is not None and both[1] is not None else None
+        bare, guarded = (counts.get(f"{case.face}|{case.name}|{which}") for which in range(2))
+        added = round(guarded - bare) if bare is not None and guarded is not None else None
         took = times[case.face, case.name]
         rows.append(
             Row(case.face, case.name, added, case.target, case.record, round(took, 2), round(took / times["", HAND], 2))
