@@ -74,13 +74,11 @@ class Pages:
         self._app_name = config.app_name or ""
         self._own: Callable[[Page], object] | None = config.pages
 
-    def notice(
-        self, request: Request, status: int, code: str, *, headers: Headers = (), cookies: tuple[str, ...] = ()
-    ) -> Response:
+    def notice(self, request: Request, status: int, code: str, *, headers: Headers = ()) -> Response:
         """A refusal that has nothing to do with one login."""
         if is_navigation(request):
-            return self._shown(self._page(request, status, code), headers, cookies)
-        return refusal(status, code, headers=headers, cookies=cookies)
+            return self._shown(self._page(request, status, code), headers)
+        return refusal(status, code, headers=headers)
 
     def store_down(self, request: Request, *, headers: Headers, reference: str) -> Response:
         """The store cannot be asked who a person is. `reference` stands in the log."""

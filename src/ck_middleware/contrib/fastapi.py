@@ -7,12 +7,13 @@ from fastapi.security import APIKeyCookie
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
+from ck_middleware.gate import CHALLENGE
 from ck_middleware.user import User, get_user
 
 __all__ = ["UNAUTHORIZED", "CurrentUser", "OptionalUser"]
 
 REFUSAL: Final = "Authentication required"
-CHALLENGE: Final = {"WWW-Authenticate": 'OpenIDConnect realm="login"'}  # the same as that of the middleware
+HEADERS: Final = dict([CHALLENGE])
 
 # What the OpenAPI document says of a route that asks for a user. The middleware has read the cookie long before.
 _session = APIKeyCookie(
@@ -58,7 +59,7 @@ async def current_user(
         return user
     if connection.scope["type"] == "websocket":
         raise WebSocketException(status.WS_1008_POLICY_VIOLATION, REFUSAL)
-    raise HTTPException(status.HTTP_401_UNAUTHORIZED, REFUSAL, CHALLENGE)
+    raise HTTPException(status.HTTP_401_UNAUTHORIZED, REFUSAL, HEADERS)
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
