@@ -91,6 +91,32 @@ class ASGIAuthMiddleware:
             visit = Visit(outcome, time.time())
             await self._live.run(self.app(scope, receive, _noting(visit, send)), visit)
 
+    async def sessions(self, *, sub: str) -> list[SessionInfo]:
+        """The stored sessions of a person. Raises `ConfigError` without a store, `StoreUnavailable` when it is down."""
+        return await self._gate.admin.sessions(sub)
+
+    async def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int:
+        """End the stored sessions of a person, or of the provider's session `sid`, everywhere; how many there were.
+
+        Raises what `sessions` does, and `TypeError` unless one of the two is given.
+        """
+        return await self._gate.admin.end_sessions(sub=sub, sid=sid)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._handshake(scope, receive, send)
+            return
+        if scope["type"] != "lifespan":
+            # What we cannot judge does not get in.
+            raise RuntimeError(f"ASGIAuthMiddleware does not know the scope type {scope['type']!r}")
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            await self._http.close()
+            if self._gate.vault is not None:
+                with suppress(StoreUnavailable):  # the log has it, and the server ends all the same
+                    await self._gate.vault.close()
+
     async def _handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
         cookies = b""
         try:
@@ -124,32 +150,6 @@ class ASGIAuthMiddleware:
 
         if not await self._live.run(self.app(scope, receiving, sending), connection) and not over:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "the session has ended"})
-
-    async def sessions(self, *, sub: str) -> list[SessionInfo]:
-        """The stored sessions of a person. Raises `ConfigError` without a store, `StoreUnavailable` when it is down."""
-        return await self._gate.admin.sessions(sub)
-
-    async def end_sessions(self, *, sub: str | None = None, sid: str | None = None) -> int:
-        """End the stored sessions of a person, or of the provider's session `sid`, everywhere; how many there were.
-
-        Raises what `sessions` does, and `TypeError` unless one of the two is given.
-        """
-        return await self._gate.admin.end_sessions(sub=sub, sid=sid)
-
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self._handshake(scope, receive, send)
-            return
-        if scope["type"] != "lifespan":
-            # What we cannot judge does not get in.
-            raise RuntimeError(f"ASGIAuthMiddleware does not know the scope type {scope['type']!r}")
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            await self._http.close()
-            if self._gate.vault is not None:
-                with suppress(StoreUnavailable):  # the log has it, and the server ends all the same
-                    await self._gate.vault.close()
 
 
 class LoggedIn(AuthCredentials):

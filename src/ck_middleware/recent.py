@@ -42,12 +42,10 @@ class Recent(Generic[K, V]):
     def _begin_batch(self) -> None:
         self._batches.append([])
         self._room = self._octets
-        if (
-            len(self._batches) > BATCHES + 1
-        ):  # not while: however many threads are here, each takes away no more than one
+        # If, and not while: however many threads are here, each takes away no more than one.
+        if len(self._batches) > BATCHES + 1:
             for key in self._batches.popleft():
                 self._kept.pop(key, None)
-        if (
-            len(self._kept) > self._most
-        ):  # a thread that stood still for long has put keys into batches already forgotten
+        # A thread that stood still for long has put keys into batches that were forgotten meanwhile.
+        if len(self._kept) > self._most:
             self._kept.clear()
