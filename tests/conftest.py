@@ -4,9 +4,9 @@ import asyncio
 import itertools
 import os
 import ssl
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import httpcore
 import httpx
@@ -21,6 +21,7 @@ from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from support.asked import PATIENCE
 from support.browser import Browser
 from support.clock import Clock
+from support.documents import AsWritten
 from support.faces import ASGIFace, Configure, Face, Guard, Headers, WSGIFace
 from support.provider import Hub, MisbehavingProvider
 from support.redis_server import RedisServer
@@ -125,6 +126,32 @@ def configure(provider: MisbehavingProvider) -> Configure:
         return AuthConfig(**(usual | settings))
 
     return make
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[httpx.AsyncClient]:
+    """Every asynchronous client that was made."""
+    made: list[httpx.AsyncClient] = []
+
+    class Client(httpx.AsyncClient):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            made.append(self)
+
+    monkeypatch.setattr(httpx, "AsyncClient", Client)
+    return made
+
+
+@pytest.fixture
+def as_written(request: pytest.FixtureRequest) -> AsWritten:
+    def compare(document: Path, write: Callable[[str], str]) -> None:
+        text = document.read_text("utf-8")
+        if request.config.getoption("--write-docs"):
+            text = write(text)
+            document.write_text(text, "utf-8")
+        assert text == write(text), f"run pytest {request.node.nodeid.partition('::')[0]} --write-docs"
+
+    return compare
 
 
 @pytest.fixture

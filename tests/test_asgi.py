@@ -97,16 +97,8 @@ async def _called(app: ASGIAuthMiddleware, scope: Scope) -> list[Message]:
 
 
 def test_at_the_end_every_connection_to_the_provider_is_closed(
-    configure: Configure, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, runner: asyncio.Runner, made: list[httpx.AsyncClient]
 ) -> None:
-    made: list[httpx.AsyncClient] = []
-
-    class Client(httpx.AsyncClient):
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(**settings)
-            made.append(self)
-
-    monkeypatch.setattr(httpx, "AsyncClient", Client)
     face = ASGIFace(configure(), runner)
     Browser(face).log_in()
     assert [client.is_closed for client in made] == [False]

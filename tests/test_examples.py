@@ -12,6 +12,7 @@ from ck_middleware import AuthConfig, WSGIAuthMiddleware
 from ck_middleware.config import Settings
 from ck_middleware.testing import Person, log_in
 from support.documented import FRAMEWORKS, Framework, shown, written
+from support.documents import AsWritten
 from support.examples import APPS, EXAMPLES, NAME, SESSION_SECRET, SITES, Browser, served, started
 from support.ports import Port
 from support.provider import Hub, MisbehavingProvider
@@ -137,12 +138,8 @@ def test_the_demo_can_be_left(visitor: Browser) -> None:
     assert visitor.ask("/dashboard").status_code == 303
 
 
-def test_the_document_shows_what_the_examples_do(request: pytest.FixtureRequest) -> None:
-    text = DOCUMENT.read_text("utf-8")
-    if request.config.getoption("--write-docs"):
-        text = written(text)
-        DOCUMENT.write_text(text, "utf-8")
-    assert text == written(text), f"run pytest {request.node.nodeid.partition('::')[0]} --write-docs"
+def test_the_document_shows_what_the_examples_do(as_written: AsWritten) -> None:
+    as_written(DOCUMENT, written)
 
 
 def test_every_example_is_in_the_document_and_is_entered_by_a_test() -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import ssl
 import time
-from typing import Any
 
 import httpx
 import pytest
@@ -28,16 +27,9 @@ def test_connections_are_kept_and_cookies_are_not(provider: MisbehavingProvider,
 
 
 @pytest.mark.usefixtures("light_clients")
-def test_a_worker_does_not_use_the_connections_of_its_parent(port_teller: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[httpx.AsyncClient] = []
-
-    class Client(httpx.AsyncClient):
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(**settings)
-            made.append(self)
-
-    monkeypatch.setattr(httpx, "AsyncClient", Client)
-
+def test_a_worker_does_not_use_the_connections_of_its_parent(
+    port_teller: str, made: list[httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def forked() -> None:
         http = LoopHttp(60)
         parent = (await http.send(httpx.Request("GET", port_teller))).json()
@@ -65,19 +57,13 @@ def test_each_loop_has_its_own_connections() -> None:
     asyncio.run(http.close())
 
 
-def test_two_first_questions_at_once_share_one_client(port_teller: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[httpx.AsyncClient] = []
-
-    class Client(httpx.AsyncClient):
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(**settings)
-            made.append(self)
-
+def test_two_first_questions_at_once_share_one_client(
+    port_teller: str, made: list[httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slowly() -> ssl.SSLContext:
         time.sleep(0.05)
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    monkeypatch.setattr(httpx, "AsyncClient", Client)
     monkeypatch.setattr(httpx, "create_ssl_context", slowly)
 
     async def both() -> None:

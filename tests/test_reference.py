@@ -9,7 +9,7 @@ import pytest
 from ck_middleware import AuthConfig
 from ck_middleware.config import Settings
 from support.browser import Browser
-from support.documents import ROOT
+from support.documents import ROOT, AsWritten
 from support.faces import Answer, Guard
 from support.public_api import DOCUMENTED, MODULES, Place, definitions, exported, origin
 from support.reference import GROUPS, WRITTEN, default_of, meanings, written
@@ -25,12 +25,8 @@ ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.exampl
 
 
 @pytest.mark.parametrize("document", WRITTEN)
-def test_what_the_reference_says_is_what_the_code_says(document: str, request: pytest.FixtureRequest) -> None:
-    path = ROOT / "docs" / document
-    if request.config.getoption("--write-docs"):
-        path.write_text(written(document, path.read_text("utf-8")), "utf-8")
-    text = path.read_text("utf-8")
-    assert text == written(document, text), f"run pytest {request.node.nodeid.partition('::')[0]} --write-docs"
+def test_what_the_reference_says_is_what_the_code_says(document: str, as_written: AsWritten) -> None:
+    as_written(ROOT / "docs" / document, lambda text: written(document, text))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -2,10 +2,8 @@
 
 import re
 
-import pytest
-
 from support.deployed import DEPLOY, lines
-from support.documents import ROOT, named_and_not_there
+from support.documents import ROOT, AsWritten, named_and_not_there
 
 DOCUMENT = ROOT / "docs" / "deploy.md"
 SHOWN = re.compile(r"(<!-- deploy/(\S+)((?: [\w-]+)*) -->\n```\w+\n)(.*?)(?=```\n)", re.DOTALL)
@@ -21,12 +19,8 @@ def _content(file: str, names: list[str]) -> str:
     return (DEPLOY / file).read_text("utf-8")
 
 
-def test_the_document_shows_the_files_that_are_run(request: pytest.FixtureRequest) -> None:
-    text = DOCUMENT.read_text("utf-8")
-    if request.config.getoption("--write-docs"):
-        text = _written(text)
-        DOCUMENT.write_text(text, "utf-8")
-    assert text == _written(text), f"run pytest {request.node.nodeid.partition('::')[0]} --write-docs"
+def test_the_document_shows_the_files_that_are_run(as_written: AsWritten) -> None:
+    as_written(DOCUMENT, _written)
 
 
 def test_the_document_shows_or_names_every_file() -> None:

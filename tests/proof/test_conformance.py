@@ -14,6 +14,7 @@ from support import forgery
 from support.browser import Browser, at_provider
 from support.clock import Clock
 from support.conformance import Judge, Run
+from support.documents import AsWritten
 from support.faces import Face, Guard, told
 from support.forgery import Change, saying, without
 from support.modules import (
@@ -531,9 +532,5 @@ def test_every_module_of_the_table_is_played_on_both_faces(request: pytest.Fixtu
     assert set(played.values()) == {2}
 
 
-def test_the_document_says_what_was_played(request: pytest.FixtureRequest) -> None:
-    text = DOCUMENT.read_text("utf-8")
-    if request.config.getoption("--write-docs"):
-        text = written(text)
-        DOCUMENT.write_text(text, "utf-8")
-    assert text == written(text), f"run pytest {request.node.nodeid.partition('::')[0]} --write-docs"
+def test_the_document_says_what_was_played(as_written: AsWritten) -> None:
+    as_written(DOCUMENT, written)

@@ -2,10 +2,15 @@
 
 import ast
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 ROOT = Path(__file__).parents[2]
+
+# Compares a document with what the code makes of it, or with --write-docs writes that.
+AsWritten: TypeAlias = Callable[[Path, Callable[[str], str]], None]
 
 
 @cache
