@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 import ck_middleware
-from ck_middleware import testing
+from ck_middleware import pages, testing
 from support.public_api import DOCUMENT, written
 
 TYPED = Path(__file__).parent / "typing" / "public_api.py"
@@ -41,7 +41,7 @@ def test_a_promise_of_each_kind_stands_there(line: str) -> None:
     assert line in promised
 
 
-@pytest.mark.parametrize("module", [ck_middleware, testing], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [ck_middleware, pages, testing], ids=lambda module: module.__name__)
 def test_a_strict_type_checker_sees_each_name_as_people_use_it(module: ModuleType) -> None:
     """mypy and pyright read that file, both strict; `make lint` runs them."""
     used = [node.id for node in ast.walk(ast.parse(TYPED.read_text("utf-8"))) if isinstance(node, ast.Name)]

@@ -29,6 +29,7 @@ from ck_middleware import (
 )
 from ck_middleware.admin import SessionInfo
 from ck_middleware.events import Event
+from ck_middleware.pages import Page
 from ck_middleware.session import AsyncSession, BlockingSession
 from ck_middleware.stores.memory import MemoryStore
 from ck_middleware.testing import Person, Provider, another_key, guard, log_in, saying, without
@@ -177,3 +178,13 @@ def a_test_logs_people_in(wsgi_client: object, provider: Provider) -> WSGIApplic
     provider.faults.userinfo = without("email")
     provider.faults.sign = another_key
     return WSGIAuthMiddleware(wsgi_app, session_secret="of the tests", **provider.settings)
+
+
+def own(page: Page) -> str | None:
+    assert_type(page.status, int)
+    return None if page.code == "store_unavailable" else f"<title>{page.title}</title>{page.button}"
+
+
+def shows_its_own_pages() -> None:
+    WSGIAuthMiddleware(wsgi_app, pages=own)
+    ASGIAuthMiddleware(asgi_app, pages="auth-pages")
