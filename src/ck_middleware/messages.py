@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from ck_middleware.user import User
 
@@ -52,17 +52,16 @@ class Response:
     cookies: tuple[str, ...] = field(default=(), repr=False)  # values of Set-Cookie, one header each
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(NamedTuple):
     """On to the app. `claims` and `sub` are the person's, and empty for nobody; `cookies` are for the response.
 
     It is remembered and used for many requests, so nothing in it can be changed, and it holds no user: what one request
     decodes and an app then changes must not be there for the next.
     """
 
-    claims: bytes = field(default=b"", repr=False)  # as JSON
+    claims: bytes = b""  # as JSON
     sub: str = ""
-    cookies: tuple[str, ...] = field(default=(), repr=False)
+    cookies: tuple[str, ...] = ()
     session: Found | None = None  # of a stored session
     ends_at: float = math.inf  # when the session ends at the latest, in seconds since the epoch
     idle_ends_at: float = math.inf  # when it ends if nobody uses it; told by `Sessions.look`
@@ -72,24 +71,8 @@ class Pass:
         """A new one each time."""
         return User(self.claims)
 
-
-@dataclass(slots=True)
-class _Draft:
-    """A `Pass` in the making, field for field."""
-
-    claims: bytes
-    sub: str
-    cookies: tuple[str, ...]
-    session: Found | None
-    ends_at: float
-    idle_ends_at: float
-
-
-def passing(claims: bytes, sub: str, session: Found | None, ends_at: float, idle_ends_at: float = math.inf) -> Pass:
-    """Somebody who passes. `Pass(...)` is the same and takes three times as long, for it is frozen from the start."""
-    draft: Any = _Draft(claims, sub, (), session, ends_at, idle_ends_at)
-    draft.__class__ = Pass
-    return draft  # type: ignore[no-any-return]  # what it is by now
+    def __repr__(self) -> str:
+        return f"<Pass {self.sub}>"  # neither claims nor cookies
 
 
 NOBODY = Pass()

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import struct
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ck_middleware import cookies
 from ck_middleware.errors import SessionTooLarge
-from ck_middleware.messages import NOBODY, Pass, passing
+from ck_middleware.messages import NOBODY, Pass
 from ck_middleware.recent import Recent
 from ck_middleware.seal import AHEAD, Seal
 from ck_middleware.user import sub_of
@@ -140,7 +140,7 @@ class SealedSessions:
             return opened.passed
         if not opened.since <= now < opened.until:
             return self._none
-        return replace(opened.passed, cookies=(self._cookie(opened.began, int(now), opened.passed.claims),))
+        return opened.passed._replace(cookies=(self._cookie(opened.began, int(now), opened.passed.claims),))
 
     def _open(self, value: bytes) -> Opened | None:
         """What a cookie of ours says, good or too old; `None` for any other value.
@@ -160,7 +160,7 @@ class SealedSessions:
         claims, ends_at = plain[TIMES.size :], began + self._lifetime
         idle_ends_at = seen + self._idle
         until, renewed = min(ends_at, idle_ends_at), seen + self._idle * RENEWED_AFTER
-        passed = passing(claims, sub_of(claims), None, ends_at, idle_ends_at)
+        passed = Pass(claims, sub_of(claims), (), None, ends_at, idle_ends_at)
         opened = Opened(pair, began, began - AHEAD, min(renewed, until), until, passed)
         self._opened.keep(tail, opened, octets=BESIDE + len(pair) + len(claims))
         return opened
@@ -173,7 +173,7 @@ class SealedSessions:
 
     async def look(self, request: Request) -> Pass:
         found = self.at_once(request.cookies)
-        return replace(found, cookies=()) if found.claims else found
+        return found._replace(cookies=()) if found.claims else found
 
     def carried(self, request: Request) -> bool:
         return bool(cookies.values(request.cookies, self._name))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ck_middleware import cookies, vault
 from ck_middleware.id_token import OLDEST
-from ck_middleware.messages import NOBODY, Pass, passing
+from ck_middleware.messages import NOBODY, Pass
 from ck_middleware.recent import Recent
 from ck_middleware.seal import AHEAD, Signature
 from ck_middleware.session import Found
@@ -91,7 +91,7 @@ class StoredSessions:
         if now < signed.renewed:
             return passed
         await self._vault.touch(signed.name, ends_at=passed.ends_at)
-        return replace(passed, cookies=(self._cookie(signed.id, passed.ends_at),))
+        return passed._replace(cookies=(self._cookie(signed.id, passed.ends_at),))
 
     async def look(self, request: Request) -> Pass:
         """The same, without a renewal. Raises `StoreUnavailable`."""
@@ -99,7 +99,7 @@ class StoredSessions:
         passed = await self._judged(signed.name, await self._vault.sealed(signed.name)) if signed else None
         if signed is None or passed is None:
             return self._none if self.carried(request) else NOBODY
-        return replace(passed, idle_ends_at=signed.until)
+        return passed._replace(idle_ends_at=signed.until)
 
     async def _judged(self, name: str, sealed: bytes | None) -> Pass | None:
         """Whose session it is that the store has, if it has one, and the provider says no other when it is asked."""
@@ -120,7 +120,7 @@ class StoredSessions:
         stands = partial(self._stands, record.name) if self._rechecks else None
         ends_at = self._vault.ends_at(record)
         session = Found(vault.public_id(record), record.name, record.claims, ends_at, token, stands)
-        passed = passing(record.claims, sub_of(record.claims), session, ends_at)
+        passed = Pass(record.claims, sub_of(record.claims), (), session, ends_at)
         octets = BESIDE + len(record.claims) + len(record.tokens) + len(record.sealed)
         self._passed.keep(record.name, (record, passed), octets=octets)
         return passed
