@@ -107,7 +107,7 @@ class Gate:
             sessions=self._sessions,
             transactions=Transactions(seal, attributes, lifetime=config.login_lifetime),
             teller=teller,
-            health=Health(provider, self.vault, http.lock()),
+            health=Health(provider, self.vault, http.lock(), runtime),
         )
 
     @property
@@ -206,7 +206,7 @@ class Gate:
         if origin and not self._site.is_own(origin, request):
             return NOBODY
         # A handshake renews nothing: not every server can set a cookie on it.
-        return replace(found, cookies=()) if found.cookies else found
+        return found._replace(cookies=()) if found.cookies else found
 
     def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:
         person = is_navigation(request)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from ck_middleware.messages import Request, Response
+    from ck_middleware.ports import Runtime
     from ck_middleware.provider import Provider
     from ck_middleware.vault import Vault
 
@@ -30,10 +31,13 @@ RETRY: Final = (("Retry-After", "5"),)
 class Health:
     """What is known of the store and the provider in this process."""
 
-    def __init__(self, provider: Provider, vault: Vault | None, lock: AbstractAsyncContextManager[object]) -> None:
+    def __init__(
+        self, provider: Provider, vault: Vault | None, lock: AbstractAsyncContextManager[object], runtime: Runtime
+    ) -> None:
         self._provider = provider
         self._vault = vault
         self._lock = lock
+        self._runtime = runtime
         self._sessions = OK if vault is None else UNKNOWN
         self._until = float("inf") if vault is None else float("-inf")  # on the monotonic clock
         self._asking = False
@@ -53,8 +57,11 @@ class Health:
 
     async def _look(self) -> None:
         """Ask the store, unless that was done lately, or somebody is at it and there is an older answer to give."""
-        if self._is_known():
-            return
+        if not self._is_known():
+            # Whoever hangs up meanwhile leaves the answer to those who ask next, and not the question.
+            await self._runtime.to_its_end(self._look_alone())
+
+    async def _look_alone(self) -> None:
         async with self._lock:
             if not self._is_known():
                 await self._ask()

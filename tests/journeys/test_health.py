@@ -1,7 +1,9 @@
 """Probes and monitors learn how things stand, without a login, and strangers cannot use that to do harm."""
 
+import asyncio
 import threading
 import time
+from functools import partial
 
 import pytest
 from starlette.responses import JSONResponse
@@ -12,7 +14,7 @@ from ck_middleware.blocking import BlockingRuntime
 from ck_middleware.errors import StoreUnavailable
 from ck_middleware.looping import LoopRuntime
 from support.browser import Browser
-from support.faces import Answer, Asked, Face, Guard
+from support.faces import Answer, ASGIFace, Asked, Face, Guard, answer_of
 from support.ports import HOST, Port
 from support.provider import MisbehavingProvider
 
@@ -201,6 +203,34 @@ def test_while_the_store_hangs_only_one_waits_for_it(
     monkeypatch.setattr(store.vault._store, "get", hanging)
     answers = face.together([lambda: probe(face), another])
     assert [answer.status for answer in answers] == [200, 200]
+
+
+@stored
+@pytest.mark.parametrize("face_name", ["asgi"])  # where a server may cancel whoever hangs up
+def test_who_hangs_up_leaves_no_question_to_the_next_one(face: ASGIFace, store: Store) -> None:
+    answered, get, scope = asyncio.Event(), store.get, partial(face.scope, Asked("GET", "/auth/health", KUBELET))
+
+    async def slow(key: str) -> bytes | None:
+        found = await get(key)
+        await answered.wait()
+        return found
+
+    async def hang_up() -> None:
+        asking = asyncio.create_task(face._call(scope(), []))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    async def crowd() -> int:
+        store.vault._store.get = slow
+        for _ in range(20):
+            await hang_up()
+        answered.set()
+        return answer_of(await face._call(scope(), [])).status
+
+    assert face.run(crowd()) == 200
+    assert store.asked == 1
 
 
 @pytest.mark.parametrize("kind", ["cookie"])
