@@ -1,7 +1,9 @@
 """Connections that go on: each ends soon after its session, and not before."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Unpack
 
@@ -675,6 +677,25 @@ def test_loops_that_take_turns_are_looked_after_once_each(house: House, counting
         loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
     assert tasks == [5 + 1, 5 + 1]
+
+
+def test_loops_in_two_threads_end_each_its_own_connections(house: House, clock: Clock, store: object) -> None:
+    app = house.guarded(echo, store=store, session_lifetime=1000)
+    ada = house.person()
+    all_talk = threading.Barrier(2, action=lambda: clock.move(1000))
+
+    async def story() -> Message:
+        talk = Talk(app, ada)
+        await some_looks()
+        all_talk.wait(60)
+        return (await talk.over())[-1]
+
+    def alone(_: int) -> Message:
+        with asyncio.Runner(debug=True) as own:  # which refuses a task that another thread cancels
+            return own.run(story())
+
+    with ThreadPoolExecutor(2) as at_once:
+        assert list(at_once.map(alone, range(2))) == [CLOSED, CLOSED]
 
 
 def test_a_socket_is_closed_when_the_provider_no_longer_confirms_its_session(

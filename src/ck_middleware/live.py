@@ -138,11 +138,13 @@ class Live:
         self._ask_about([one for one in lasting if not one.ended and now >= one.asked + self._recheck])
 
     def _lasting(self, now: float) -> list[Connection]:
-        """Those that were there at the last look; the others are noted for the next."""
-        lasting = []
+        """Those of this loop that were there at the last look; the others of it are noted for the next."""
+        here, lasting = asyncio.get_running_loop(), list[Connection]()
         for key, one in [*self._connections.items()]:
+            task = key.task if isinstance(key, Connection) else key
+            if task is not None and task.get_loop() is not here:
+                continue  # another thread's, where alone it may be ended
             if not isinstance(one, Connection):
-                task = key if isinstance(key, asyncio.Task) else None
                 self._connections[key] = connection = _connection(one, task, now)
                 connection.lasting = True
             elif not one.lasting:
