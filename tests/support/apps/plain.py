@@ -10,6 +10,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from ck_middleware import WSGIAuthMiddleware
 from support.apps.telling import TIMEOUT, record, told
+from support.asked import PATIENCE, waiting_at_most
 
 WAIT = 60  # seconds for the test to let a stream go on
 
@@ -60,4 +61,5 @@ def plain(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
     return PAGES.get(environ["PATH_INFO"], tell)(environ, start_response)
 
 
-app = WSGIAuthMiddleware(plain, timeout=TIMEOUT)
+with waiting_at_most(PATIENCE):
+    app = WSGIAuthMiddleware(plain, timeout=TIMEOUT)

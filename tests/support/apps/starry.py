@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from ck_middleware import ASGIAuthMiddleware
 from support.apps.telling import TIMEOUT, record, told
+from support.asked import PATIENCE, waiting_at_most
 
 WAIT = 60  # seconds for the test to let a stream go on
 
@@ -60,8 +61,9 @@ async def stream(request: Request) -> StreamingResponse:
     return StreamingResponse(chunks(), media_type="text/plain")
 
 
-app = Starlette(
+site = Starlette(
     routes=[Route("/stream", stream), WebSocketRoute("/talk/{tag}", talk), Route("/{path:path}", tell)],
     lifespan=lifespan,
 )
-app.add_middleware(ASGIAuthMiddleware, timeout=TIMEOUT)
+with waiting_at_most(PATIENCE):
+    app = ASGIAuthMiddleware(site, timeout=TIMEOUT)
