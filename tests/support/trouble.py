@@ -105,7 +105,7 @@ AT_ONCE = [
     Trouble("a redirect", FAULTY, saying([whole(b"", b"Location: " + ELSEWHERE.encode(), status=b"302 Found")])),
     Trouble("a redirect of a post", FAULTY, saying([whole(b"", b"Location: /", status=b"307 X")])),
     Trouble("an empty body", FAULTY, saying([whole(b"")])),
-    Trouble("no content", FAULTY, saying([b"HTTP/1.1 204 No Content\r\n\r\n"])),
+    Trouble("no content", FAULTY, saying([b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"])),
     Trouble("half a document", FAULTY, saying([whole(b'{"keys": [')])),
     Trouble("another document", FAULTY, saying([whole(b"[]")])),
     Trouble("a deep document", FAULTY, saying([whole(b'{"a":' * 50_000 + b"0" + b"}" * 50_000)])),
