@@ -140,7 +140,7 @@ class Live:
     def _lasting(self, now: float) -> list[Connection]:
         """Those of this loop that were there at the last look; the others of it are noted for the next."""
         here, lasting = asyncio.get_running_loop(), list[Connection]()
-        for key, one in [*self._connections.items()]:
+        for key, one in self._connections.copy().items():  # other threads go on writing to it
             task = key.task if isinstance(key, Connection) else key
             if task is not None and task.get_loop() is not here:
                 continue  # another thread's, where alone it may be ended
@@ -192,9 +192,12 @@ class Live:
     def _end(self, connection: Connection) -> None:
         """Ask the app to end, and ask again at the next look if it goes on."""
         # One that is over by itself is left alone: its task may already be at another request.
-        if connection in self._connections.values() and connection.may_end and connection.task is not None:
+        task = connection.task
+        if task is None or not connection.may_end:
+            return
+        if self._connections.get(task) is connection or connection in self._connections:
             connection.cancelled += 1
-            connection.task.cancel()
+            task.cancel()
 
     async def _touch(self, connections: list[Connection]) -> None:
         """What a socket carries is use of its session, as a request is."""
