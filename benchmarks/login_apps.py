@@ -7,6 +7,7 @@ takes them back at `/auth/callback`, and tells at `/alive` the number of its pro
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+# What httpx imports where it happens to be installed, as it is here, for a command line and a protocol that no app
+# needs to log people in: it comes with none of these layers.
+for name in ("rich", "pygments", "h2"):
+    sys.modules[name] = None  # type: ignore[assignment]  # so that it cannot be found
 
 ISSUER = os.environ["CONSENTKEYS_ISSUER"]
 CLIENT = {"client_id": os.environ["CONSENTKEYS_CLIENT_ID"], "client_secret": os.environ["CONSENTKEYS_CLIENT_SECRET"]}

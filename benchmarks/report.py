@@ -122,7 +122,8 @@ def targets(found: Found) -> Iterator[Target]:
     for row in found["footprint"]["rows"]:
         if row["target_import"] is not None:
             yield Target(f"import, {row['app']}: CPU", row["import_milliseconds"], row["target_import"], "ms")
-            yield Target(f"memory of a worker, {row['app']}", row["resident_mib"], row["target_memory"], "MiB")
+            # What workers share, such as the code of libraries, is there once for all of them.
+            yield Target(f"memory of a worker, {row['app']}", row["proportional_mib"], row["target_memory"], "MiB")
 
 
 def _growth(found: Found) -> Iterator[Target]:
