@@ -670,6 +670,8 @@ def test_loops_that_take_turns_are_looked_after_once_each(house: House, counting
     for _ in range(5):
         for loop in loops:
             loop.run_until_complete(one_more())
+    for loop in loops:
+        loop.run_until_complete(some_looks())
     tasks = [len(asyncio.all_tasks(loop)) for loop in loops]
     for loop in loops:
         for task in asyncio.all_tasks(loop):
@@ -677,6 +679,14 @@ def test_loops_that_take_turns_are_looked_after_once_each(house: House, counting
         loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
     assert tasks == [5 + 1, 5 + 1]
+
+
+def test_a_request_that_is_soon_over_leaves_no_task(house: House, runner: asyncio.Runner, store: object) -> None:
+    """Who closes a loop by hand would be told that one was destroyed."""
+    house.guarded(echo, store=store)
+    ada = house.person()
+    assert ada.get("/").json["name"] == "Ada"
+    assert asyncio.all_tasks(runner.get_loop()) == set()
 
 
 def test_loops_in_two_threads_end_each_its_own_connections(house: House, clock: Clock, store: object) -> None:

@@ -87,7 +87,7 @@ class Live:
         self._recheck = recheck or math.inf
         self._connections: dict[asyncio.Task[object] | Connection, Noted] = {}
         # Who looks after them, in each loop that has some. A loop itself does not keep its tasks.
-        self._watches: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+        self._watches: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle | asyncio.Task[None]] = {}
         self._questions: set[asyncio.Task[None]] = set()
 
     async def run(self, app: Awaitable[None], noted: Noted) -> bool:
@@ -116,13 +116,20 @@ class Live:
         # A loop that was closed with its tasks in the middle of something never says that they are done.
         for other in [other for other in [*self._watches] if other.is_closed()]:
             self._watches.pop(other, None)
-        self._watches[loop] = loop.create_task(self._look_after_them(loop))
+        # Most requests are over by then, and one that leaves nobody behind is not worth a task.
+        self._watches[loop] = loop.call_later(LOOK, self._begin_looking, loop)
+
+    def _begin_looking(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._connections:
+            self._watches[loop] = loop.create_task(self._look_after_them(loop))
+        else:
+            self._watches.pop(loop, None)
 
     async def _look_after_them(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while self._connections:
-                await asyncio.sleep(LOOK)
                 await self._look()
+                await asyncio.sleep(LOOK)
         finally:
             self._watches.pop(loop, None)
 
