@@ -38,13 +38,14 @@ class Session:
 
     def __init__(self, found: Found) -> None:
         self._found = found
-        self._claims: Mapping[str, Any] | None = None
 
     @property
     def claims(self) -> Mapping[str, Any]:
         """What the provider said of the person, as far as it is kept, read-only; decoded when someone asks."""
-        if self._claims is None:
-            self._claims = MappingProxyType(json.loads(self._found.claims))
+        try:
+            return self._claims
+        except AttributeError:  # the first time
+            self._claims: Mapping[str, Any] = MappingProxyType(json.loads(self._found.claims))
         return self._claims
 
     @property

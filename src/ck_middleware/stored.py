@@ -180,7 +180,7 @@ class StoredSessions:
         if dated is None:
             return None
         session_id, at = dated
-        times = at - AHEAD, at + self._idle * RENEWED_AFTER, at + self._idle
+        times = float(at - AHEAD), at + self._idle * RENEWED_AFTER, at + self._idle
         signed = Signed(pair, session_id, vault.name_of(session_id), *times)
         self._verified.keep(value[TAIL], signed, octets=BESIDE + len(pair))
         return signed

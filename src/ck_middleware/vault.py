@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ck_middleware.seal import Seal, derive
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Sequence
 
     from ck_middleware.config import AuthConfig
     from ck_middleware.ports import Store
@@ -61,6 +61,7 @@ class Vault:
     def __init__(self, config: AuthConfig, store: Store) -> None:
         secrets, client = config.session_secret, config.client
         self._store = store
+        self.sealed = store.get  # what stands under a name, for `opened`
         self._client = client
         self._seal = Seal(secrets, purpose="record", client=client)
         self._owner_keys = [derive(secret, purpose="owner", client=client) for secret in secrets]
@@ -70,10 +71,6 @@ class Vault:
     async def load(self, name: str) -> Record | None:
         """The session of this name, if it is there, ours, and not over. Raises `StoreUnavailable`, as all here do."""
         return self.opened(name, await self._store.get(name))
-
-    def sealed(self, name: str) -> Awaitable[bytes | None]:
-        """What the store has under this name, for `opened`."""
-        return self._store.get(name)
 
     def opened(self, name: str, sealed: bytes | None) -> Record | None:
         """What stands in the store as a session, if it is ours, and not over."""

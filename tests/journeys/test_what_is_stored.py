@@ -3,6 +3,7 @@
 import socket
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -120,10 +121,10 @@ def test_a_record_of_one_session_is_none_of_another(guard: Guard, sessions: Sett
     (first,) = [key for key in kept if key.startswith("s:")]
     grace.log_in(name="Grace")
     (second,) = [key for key in kept if key.startswith("s:") and key != first]
-    kept[second] = kept[second]._replace(value=kept[first].value)
+    kept[second] = replace(kept[second], value=kept[first].value)
     assert not grace.is_logged_in
     for broken in (b"", b"x", kept[first].value[:-1], kept[first].value[:20]):
-        kept[second] = kept[second]._replace(value=broken)
+        kept[second] = replace(kept[second], value=broken)
         assert Browser(face, cookies=dict(grace.cookies) or {"ck_session": "x"}).get("/").status == 303
     assert told(ada.get("/"))["name"] == "Ada"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class _Kept(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Kept:
     value: bytes
     ends: float  # by time.time, so that a test can move the clock
     owners: tuple[str, ...]
@@ -44,7 +46,7 @@ class MemoryStore:
             kept = self._living(key)
             if kept is None:
                 return False
-            self._kept[key] = kept._replace(ends=time.time() + ttl)
+            self._kept[key] = replace(kept, ends=time.time() + ttl)
             return True
 
     def add(self, key: str, value: bytes, *, ttl: float) -> bool:
