@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ck_middleware.admin import SessionInfo
     from ck_middleware.config import AuthConfig, Settings
     from ck_middleware.messages import Pass
+    from ck_middleware.session import Found
 
     # Each framework has types of its own for a scope and its messages, and they do not fit one another's.
     ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
@@ -82,10 +83,11 @@ class ASGIAuthMiddleware:
             return
         if outcome.cookies:
             send = _setting(outcome.cookies, send)
-        _introduce(outcome, scope)
-        if not outcome.claims:
+        claims, session = outcome.claims, outcome.session
+        _introduce(scope, claims, session)
+        if not claims:
             await self.app(scope, receive, send)
-        elif outcome.session is None:
+        elif session is None:
             await self._live.run(self.app(scope, receive, send), outcome)
         else:
             visit = Visit(outcome, time.time())
@@ -127,7 +129,7 @@ class ASGIAuthMiddleware:
         if type(outcome) is Response:
             await _deny(outcome, scope, receive, send)
             return
-        _introduce(outcome, scope)
+        _introduce(scope, outcome.claims, outcome.session)
         if outcome.claims:
             await self._talk(outcome, scope, receive, send)
         else:
@@ -170,12 +172,12 @@ class NotLoggedIn(AuthCredentials):
         return []
 
 
-def _introduce(passed: Pass, scope: Scope) -> None:
+def _introduce(scope: Scope, claims: bytes, session: Found | None) -> None:
     """Tell the app who is there, in place of whatever an earlier layer said."""
-    if passed.claims:
-        scope["user"] = scope[KEY] = somebody(passed.claims)
+    if claims:
+        scope["user"] = scope[KEY] = somebody(claims)
         scope["auth"] = LoggedIn()
-        scope[SESSION] = AsyncSession(passed.session) if passed.session else None
+        scope[SESSION] = AsyncSession(session) if session else None
     else:
         scope["user"] = scope[KEY] = Anonymous()
         scope["auth"] = NotLoggedIn()

@@ -161,7 +161,8 @@ class SealedSessions:
         idle_ends_at = seen + self._idle
         until, renewed = min(ends_at, idle_ends_at), seen + self._idle * RENEWED_AFTER
         passed = Pass(claims, sub_of(claims), (), None, ends_at, idle_ends_at)
-        opened = Opened(pair, began, began - AHEAD, min(renewed, until), until, passed)
+        since = float(began - AHEAD)  # like the clock's: a whole number is several times as dear to compare
+        opened = Opened(pair, began, since, min(renewed, until), until, passed)
         self._opened.keep(tail, opened, octets=BESIDE + len(pair) + len(claims))
         return opened
 

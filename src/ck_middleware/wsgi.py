@@ -65,18 +65,19 @@ class WSGIAuthMiddleware:
         # Only we have verified anybody: what a header or an earlier layer says of the user is gone.
         if "HTTP_REMOTE_USER" in environ:
             del environ["HTTP_REMOTE_USER"]
-        if "REMOTE_USER" in environ:
-            del environ["REMOTE_USER"]
-        if "AUTH_TYPE" in environ:
-            del environ["AUTH_TYPE"]
-        if outcome.claims:
-            environ[KEY] = somebody(outcome.claims)
+        claims = outcome.claims
+        if claims:
+            environ[KEY] = somebody(claims)
             environ["REMOTE_USER"] = outcome.sub
             environ["AUTH_TYPE"] = AUTH_TYPE
             environ[SESSION] = BlockingSession(outcome.session) if outcome.session else None
         else:
             environ[KEY] = Anonymous()
             environ[SESSION] = None
+            if "REMOTE_USER" in environ:
+                del environ["REMOTE_USER"]
+            if "AUTH_TYPE" in environ:
+                del environ["AUTH_TYPE"]
         if outcome.cookies:
             start_response = _setting(outcome.cookies, start_response)
         return self.app(environ, start_response)
@@ -103,11 +104,9 @@ class WSGIAuthMiddleware:
         if not path.isascii() or (mount and not mount.isascii()) or "HTTP_UPGRADE" in environ:
             return None
         asked, carried = environ.get("QUERY_STRING"), environ.get("HTTP_COOKIE")
-        query = _octets(asked) if asked else b""
-        if not carried:
-            return self._gate.at_once(path, None, mount, query, b"")
-        cookies = _octets(carried)
-        if not self._asks:
+        query = asked.encode("latin-1", "replace") if asked else b""
+        cookies = carried.encode("latin-1", "replace") if carried else b""
+        if not self._asks or not cookies:
             return self._gate.at_once(path, None, mount, query, cookies)
         found = step(self._gate.ask(path, None, mount, query, cookies))
         if found is None or found.claims:
