@@ -45,23 +45,20 @@ def test_what_the_provider_says_anew_replaces_the_old(
     ],
 )
 class TestOutage:
-    def test_the_old_answers_stay_in_use(
-        self, client: Client, provider: MisbehavingProvider, hours: Hours, failure: dict[str, Response]
-    ) -> None:
+    @pytest.fixture(autouse=True)
+    def outage(self, client: Client, provider: MisbehavingProvider, hours: Hours, failure: dict[str, Response]) -> None:
+        """It begins when somebody has logged in."""
         client.log_in()
         for endpoint, answer in failure.items():
             provider.faults.answer(endpoint, answer)
+
+    def test_the_old_answers_stay_in_use(self, client: Client, hours: Hours) -> None:
         hours.pass_by(FRESH)
         assert client.log_in()["name"] == "Ada"
         hours.pass_by(BELIEVED - FRESH - 1)
         assert client.log_in()["name"] == "Ada"
 
-    def test_they_are_not_believed_for_ever(
-        self, client: Client, provider: MisbehavingProvider, hours: Hours, failure: dict[str, Response]
-    ) -> None:
-        client.log_in()
-        for endpoint, answer in failure.items():
-            provider.faults.answer(endpoint, answer)
+    def test_they_are_not_believed_for_ever(self, client: Client, provider: MisbehavingProvider, hours: Hours) -> None:
         hours.pass_by(BELIEVED)
         with pytest.raises(ProviderFaulty):
             client.log_in()
@@ -71,9 +68,6 @@ class TestOutage:
     def test_the_provider_is_asked_again_at_intervals(
         self, client: Client, provider: MisbehavingProvider, hours: Hours, failure: dict[str, Response]
     ) -> None:
-        client.log_in()
-        for endpoint, answer in failure.items():
-            provider.faults.answer(endpoint, answer)
         hours.pass_by(FRESH)
         provider.hits.clear()
         for _ in range(3):
