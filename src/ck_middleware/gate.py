@@ -206,7 +206,7 @@ class Gate:
         if origin and not self._site.is_own(origin, request):
             return NOBODY
         # A handshake renews nothing: not every server can set a cookie on it.
-        return found._replace(cookies=()) if found.cookies else found
+        return replace(found, cookies=()) if found.cookies else found
 
     def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:
         person = is_navigation(request)

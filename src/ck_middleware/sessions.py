@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ck_middleware import cookies
@@ -117,6 +117,7 @@ class SealedSessions:
         self._attributes = attributes
         self._lifetime = config.session_lifetime
         self._idle = config.idle_timeout
+        self._renewed_after = config.idle_timeout * RENEWED_AFTER
         self._keep = config.claims
         self.name = f"{attributes.prefix}ck_session"
         self._name = self.name.encode()
@@ -140,7 +141,7 @@ class SealedSessions:
             return opened.passed
         if not opened.since <= now < opened.until:
             return self._none
-        return opened.passed._replace(cookies=(self._cookie(opened.began, int(now), opened.passed.claims),))
+        return replace(opened.passed, cookies=(self._cookie(opened.began, int(now), opened.passed.claims),))
 
     def _open(self, value: bytes) -> Opened | None:
         """What a cookie of ours says, good or too old; `None` for any other value.
@@ -159,7 +160,7 @@ class SealedSessions:
         began, seen = TIMES.unpack_from(plain)
         claims, ends_at = plain[TIMES.size :], began + self._lifetime
         idle_ends_at = seen + self._idle
-        until, renewed = min(ends_at, idle_ends_at), seen + self._idle * RENEWED_AFTER
+        until, renewed = min(ends_at, idle_ends_at), seen + self._renewed_after
         passed = Pass(claims, sub_of(claims), (), None, ends_at, idle_ends_at)
         since = float(began - AHEAD)  # like the clock's: a whole number is several times as dear to compare
         opened = Opened(pair, began, since, min(renewed, until), until, passed)
@@ -174,7 +175,7 @@ class SealedSessions:
 
     async def look(self, request: Request) -> Pass:
         found = self.at_once(request.cookies)
-        return found._replace(cookies=()) if found.claims else found
+        return replace(found, cookies=()) if found.claims else found
 
     def carried(self, request: Request) -> bool:
         return bool(cookies.values(request.cookies, self._name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ class StoredSessions:
         if now < signed.renewed:
             return passed
         await self._vault.touch(signed.name, ends_at=passed.ends_at)
-        return passed._replace(cookies=(self._cookie(signed.id, passed.ends_at),))
+        return replace(passed, cookies=(self._cookie(signed.id, passed.ends_at),))
 
     async def look(self, request: Request) -> Pass:
         """The same, without a renewal. Raises `StoreUnavailable`."""
@@ -99,7 +99,7 @@ class StoredSessions:
         passed = await self._judged(signed.name, await self._vault.sealed(signed.name)) if signed else None
         if signed is None or passed is None:
             return self._none if self.carried(request) else NOBODY
-        return passed._replace(idle_ends_at=signed.until)
+        return replace(passed, idle_ends_at=signed.until)
 
     async def _judged(self, name: str, sealed: bytes | None) -> Pass | None:
         """Whose session it is that the store has, if it has one, and the provider says no other when it is asked."""
