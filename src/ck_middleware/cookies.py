@@ -12,12 +12,14 @@ LARGEST = 4096  # bytes of name and value together; browsers drop a larger cooki
 
 def values(header: bytes, name: bytes) -> list[bytes]:
     """Every value of the cookie called `name`. More than one means that somebody planted another."""
-    before, *after = header.split(name)
-    if not after:
+    parts = header.split(name)
+    if len(parts) == 1:
         return []
-    if len(after) == 1 and after[0].startswith(b"=") and (not before or before.endswith(b"; ")):
-        # The name stands here once, and where a name stands: what most browsers send needs no taking apart.
-        return [after[0][1:].partition(b";")[0].strip(b" \t").partition(b",")[0]]
+    if len(parts) == 2:  # noqa: PLR2004  # what stands before the name, and after it
+        before, after = parts
+        if after[:1] == b"=" and (not before or before[-2:] == b"; "):
+            # It is there once, and where a name stands: what most browsers send needs no taking apart.
+            return [after.partition(b";")[0][1:].strip(b" \t").partition(b",")[0]]
     found = [value for other, value in _pairs(header) if other == name]
     return [part for value in found for part in _unjoined(value, name)]
 
