@@ -5,6 +5,7 @@ of every request; `python benchmarks/hot.py` says how much.
 """
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -13,6 +14,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+import ck_middleware
 from ck_middleware import ASGIAuthMiddleware, AuthConfig, WSGIAuthMiddleware
 from ck_middleware.observing import Observation
 from ck_middleware.ports import step
@@ -227,3 +229,17 @@ def test_claims_that_nobody_asks_for_are_not_decoded(
 
     monkeypatch.setattr("ck_middleware.user._decode", decoded)
     ask()
+
+
+@pytest.mark.parametrize(("face", "other"), [("ASGI", {"wsgi", "blocking"}), ("WSGI", {"asgi", "live", "looping"})])
+def test_a_face_imports_nothing_of_the_other(face: str, other: set[str]) -> None:
+    code = f"import sys; from ck_middleware import {face}AuthMiddleware; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert f"ck_middleware.{face.lower()}" in loaded
+    assert {f"ck_middleware.{name}" for name in other}.isdisjoint(loaded)
+
+
+def test_a_face_is_there_for_whoever_looks_and_what_is_none_is_not() -> None:
+    assert set(dir(ck_middleware)) >= {"ASGIAuthMiddleware", "WSGIAuthMiddleware"}
+    with pytest.raises(AttributeError, match="'ck_middleware' has no attribute 'WSGIAuth'"):
+        _ = ck_middleware.WSGIAuth  # type: ignore[attr-defined]  # that is the point
