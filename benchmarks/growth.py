@@ -27,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from driving import ASGIDriver, WSGIDriver
 
 from ck_middleware import AuthConfig
+from ck_middleware.recent import BATCHES
+from ck_middleware.sessions import REMEMBERED
 from support.browser import Browser
 from support.faces import ASGIFace, WSGIFace
 from support.provider import provider_alone
@@ -36,9 +38,10 @@ if TYPE_CHECKING:
 
 STEPS = 10
 SETTLED = 2  # steps after which whatever is bounded has reached its bound
-# Whose cookies come in turn: more than are remembered. A step is everybody once, so that what is remembered, and
-# forgotten in batches, is as far with its batch at the end of each.
-PEOPLE = 8_192
+# What is remembered is forgotten in batches of so many sessions (of fewer, with larger cookies than these): a step is
+# some batches, or half of one, so that the readings before and after are at the same points of a batch.
+BATCH = REMEMBERED // BATCHES
+PEOPLE = 16 * BATCH  # whose cookies come in turn: more than are remembered
 KIB = 1024
 MOST_TRACED, MOST_RESIDENT = 64 * KIB, 2 * KIB * KIB  # bytes: noise, and fragments
 
@@ -64,7 +67,7 @@ class Grown:
     """A guarded app on one face, and what people do there. Remembers nothing of it itself."""
 
     def __init__(self, name: str, runner: asyncio.Runner) -> None:
-        config = AuthConfig.from_env()
+        config = AuthConfig.from_env(claims=["sub"])
         self._name = name
         self._face: Any = ASGIFace(config, runner) if name == "asgi" else WSGIFace(config)
         self._drive: Any = ASGIDriver(runner) if name == "asgi" else WSGIDriver()
@@ -122,7 +125,7 @@ def rows_of(face: str, options: argparse.Namespace) -> list[Row]:
         grown = Grown(face, runner)
         return [
             grown.measure("requests", options.requests, grown.requests(), step=PEOPLE),
-            grown.measure("logins", options.logins, grown.log_in, step=options.logins // STEPS),
+            grown.measure("logins", options.logins, grown.log_in, step=BATCH // 2),
             grown.measure(
                 "logins that nobody ended", options.abandoned, grown.abandon, step=options.abandoned // STEPS
             ),
