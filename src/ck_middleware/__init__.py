@@ -1,7 +1,7 @@
 """Log people in with ConsentKeys, in any WSGI or ASGI application, by wrapping it."""
 
 import importlib as _importlib
-import typing as _typing
+from typing import TYPE_CHECKING
 
 from ck_middleware.config import AuthConfig
 from ck_middleware.errors import AuthError, ConfigError
@@ -19,7 +19,7 @@ __all__ = [
     "get_user",
 ]
 
-if _typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from ck_middleware.asgi import ASGIAuthMiddleware
     from ck_middleware.wsgi import WSGIAuthMiddleware
 else:  # an app has one face, and does not wait for what the other needs (PEP 562)
