@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -51,7 +50,7 @@ class ASGIRequest(Request):
             self._headers = dict(self._raw)
             if len(self._headers) < len(self._raw):
                 self._headers = _joined(self._raw)
-        value = self._headers.get(_octets(name))
+        value = self._headers.get(_OCTETS[name])
         return value.decode("latin-1") if value else ""
 
     async def body(self, limit: int) -> bytes | None:
@@ -74,6 +73,12 @@ def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return headers
 
 
-@cache  # of the few names that we ask for
-def _octets(name: str) -> bytes:
-    return name.encode("latin-1")
+class _Octets(dict[str, bytes]):
+    """The few names that we ask for, as they stand in a scope."""
+
+    def __missing__(self, name: str) -> bytes:
+        self[name] = octets = name.encode("latin-1")
+        return octets
+
+
+_OCTETS = _Octets()
