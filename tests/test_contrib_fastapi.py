@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.testclient import TestClient
+from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
 from ck_middleware import ASGIAuthMiddleware, AuthError
@@ -76,6 +78,19 @@ def test_a_route_that_asks_for_a_user_is_not_for_strangers_whether_its_path_is_p
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'OpenIDConnect realm="login"'
     assert "Authentication required" in answer.json().values()
+
+
+def test_what_an_app_adds_to_one_refusal_is_not_in_the_next() -> None:
+    async def refused(request: Request, exc: HTTPException) -> Response:
+        if exc.headers is not None and "whose" in request.query_params:
+            exc.headers["Set-Cookie"] = f"basket={request.query_params['whose']}"
+        return await http_exception_handler(request, exc)
+
+    app = app_with(**SETTINGS)
+    app.add_exception_handler(HTTPException, refused)  # type: ignore[arg-type]  # as FastAPI's documents do it
+    with TestClient(app, base_url="http://localhost:8000") as client:
+        assert client.get("/elsewhere?whose=otter").headers["Set-Cookie"] == "basket=otter"
+        assert "Set-Cookie" not in client.get("/elsewhere").headers
 
 
 def test_a_route_may_be_for_anyone(client: TestClient) -> None:

@@ -13,7 +13,6 @@ from ck_middleware.user import User, get_user
 __all__ = ["UNAUTHORIZED", "CurrentUser", "OptionalUser"]
 
 REFUSAL: Final = "Authentication required"
-HEADERS: Final = dict([CHALLENGE])
 
 # What the OpenAPI document says of a route that asks for a user. The middleware has read the cookie long before.
 _session = APIKeyCookie(
@@ -59,7 +58,8 @@ async def current_user(
         return user
     if connection.scope["type"] == "websocket":
         raise WebSocketException(status.WS_1008_POLICY_VIOLATION, REFUSAL)
-    raise HTTPException(status.HTTP_401_UNAUTHORIZED, REFUSAL, HEADERS)
+    # New each time: an app's exception handler may write to it, and that is not for the next one who is refused.
+    raise HTTPException(status.HTTP_401_UNAUTHORIZED, REFUSAL, dict([CHALLENGE]))
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
