@@ -82,7 +82,7 @@ def test_a_route_that_asks_for_a_user_is_not_for_strangers_whether_its_path_is_p
 
 def test_what_an_app_adds_to_one_refusal_is_not_in_the_next() -> None:
     async def refused(request: Request, exc: HTTPException) -> Response:
-        if exc.headers is not None and "whose" in request.query_params:
+        if isinstance(exc.headers, dict) and "whose" in request.query_params:
             exc.headers["Set-Cookie"] = f"basket={request.query_params['whose']}"
         return await http_exception_handler(request, exc)
 
