@@ -127,6 +127,7 @@ def asgi(configure: Configure, runner: asyncio.Runner) -> Callable[..., ASGI]:
 
 OTHERS = [f"cookie{number}={'v' * 20}" for number in range(60)]
 FORGED = "ck_session=" + "A" * 700
+LONG = "/api/" + "x" * 600
 
 # Who asks, where, with which cookies beside the session, and how many calls that may take on WSGI and on ASGI.
 BUDGETS = {
@@ -135,6 +136,7 @@ BUDGETS = {
     "anybody on a public path": ("/open/x", [], 14, 11),
     "a stranger who is refused": ("/api/x", [], 77, 74),
     "a forged cookie": ("/api/x", [FORGED], 138, 137),
+    "logged in, at an address too long to be remembered": (LONG, ["mine"], 91, 81),
 }
 
 
