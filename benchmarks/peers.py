@@ -44,7 +44,7 @@ class Cases:
         for layer in self._family.layers:
             session = session_of(0)
             yield self._case(layer, "", [layer.cookie(session)] if layer.cookie else [])
-            if layer.name == "ck-middleware" and layer.cookie:
+            if layer.name.startswith("ck-middleware") and layer.cookie:
                 cookies = [layer.cookie(session_of(number)) for number in range(self._unique)]
                 yield self._case(layer, ", cookie never seen", cookies)
             if layer.keeps_tokens and layer.cookie:
