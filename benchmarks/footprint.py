@@ -2,8 +2,9 @@
 
     python benchmarks/footprint.py [--json FILE] [--rounds 11]
 
-Each is beside the bare app, with the modules of its server, and in a process of its own; a figure is the median of
-interleaved rounds. Memory is that of a worker on a real server, after some requests and, where it can, some logins.
+Each is beside the bare app, with the modules of its server, and in a process of its own; a time is the median of
+rounds, interleaved for the imports. Memory is that of one worker on a real server, after some requests and, where it
+can, some logins: resident, and with its proportional part only of what it shares with other processes.
 """
 
 from __future__ import annotations
