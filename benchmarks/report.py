@@ -40,7 +40,7 @@ BENCHMARKS = {
     "logins": "--rounds 1 --logins 5",
     "footprint": "--rounds 1",
 }
-FEW_STORED, TRIED_STORED = "--many 1000000", "--many 2000"
+STORED, TRIED_STORED = "--many 1000000", "--many 2000"
 KIB = 1024
 
 Found = dict[str, Any]
@@ -80,7 +80,7 @@ def measure(folder: Path, *, small: bool) -> None:
     for name, few in BENCHMARKS.items():
         _run([f"{name}.py", "--json", str(folder / f"{name}.json"), *(few.split() if small else [])])
     (folder / "machine.txt").write_text(machine(), "utf-8")
-    words = ["stores.py", *(TRIED_STORED if small else FEW_STORED).split()]
+    words = ["stores.py", *(TRIED_STORED if small else STORED).split()]
     (folder / "stores.txt").write_text(_run(words, capture=True), "utf-8")
 
 
@@ -108,9 +108,8 @@ def _run(words: Sequence[str], *, capture: bool = False) -> str:
 def targets(found: Found) -> Iterator[Target]:
     for row in found["hot"]["rows"]:
         if row["target"] is not None and row["added_instructions"] is not None:
-            yield Target(
-                f"{row['face'].upper()}: {row['case']}", row["added_instructions"], row["target"], "instructions"
-            )
+            what = f"{row['face'].upper()}: {row['case']}"
+            yield Target(what, row["added_instructions"], row["target"], "instructions", record=row["record"])
     yield from _growth(found)
     for row in found["servers"]["rows"]:
         if row["target"] is not None:
@@ -139,13 +138,14 @@ def _growth(found: Found) -> Iterator[Target]:
             if counted[face, few] is not None:
                 ratio = round(counted[face, many] / counted[face, few], 2)
                 yield Target(f"{face.upper()}: {what}", ratio, goal, "times")
-    for store, ratio in stores(found):
-        yield Target(f"a look-up in {store}: 1,000 to 1,000,000 sessions", ratio, 1.5, "times")
+    for what, ratio in stores(found):
+        yield Target(what, ratio, 1.5, "times")
 
 
 def stores(found: Found) -> Iterator[tuple[str, float]]:
-    for name, ratio in re.findall(r"^(\w+, \w+) +[\d.]+ +[\d.]+ +([\d.]+)$", found["stores"], re.MULTILINE):
-        yield name, float(ratio)
+    for few, many in re.findall(r"^get, microseconds +([\d,]+) +([\d,]+) ", found["stores"], re.MULTILINE):
+        for name, ratio in re.findall(r"^(\w+, \w+) +[\d.]+ +[\d.]+ +([\d.]+)$", found["stores"], re.MULTILINE):
+            yield f"a look-up in {name}: {few} to {many} sessions", float(ratio)
 
 
 # Writing
@@ -163,7 +163,18 @@ def peers(found: Found) -> str:
         (row["face"].upper(), *row["case"].split(": ", 1), _count(row["added_instructions"]), f"{row['by_hand']:.1f}")
         for row in found["peers"]["rows"]
     ]
-    return table(("face", "app", "layer", "instructions added", "time added, in openings by hand"), rows, words=3)
+    head = ("face", "app", "layer", "instructions added", "time added, in openings by hand")
+    told = f"\nOpening one by hand took {found['peers']['by_hand_microseconds']:.1f} microseconds.\n"
+    return table(head, rows, words=3) + told
+
+
+def untargeted(found: Found) -> str:
+    rows = [
+        (f"{row['face'].upper()}: {row['case']}", _count(row["added_instructions"]))
+        for row in found["hot"]["rows"]
+        if row["target"] is None
+    ]
+    return table(("what no target is set for", "instructions added"), rows)
 
 
 def _count(figure: int | None) -> str:
@@ -251,15 +262,15 @@ def machine() -> str:
 
 def written(found: Found, pictured: str | None) -> str:
     aimed = list(targets(found))
-    missed = [target.what for target in aimed if not target.is_reached]
-    verdict = f"Missed: {'; '.join(missed)}." if missed else "None is missed."
+    reached = sum(target.is_reached for target in aimed)
     image = f"![instructions added to a logged-in request]({PICTURE.name})\n" if pictured else ""
     parts = (
         f"{found['machine']}\n",
-        f"### Targets\n\n{len(aimed) - len(missed)} of {len(aimed)} are reached. {verdict}\n",
+        f"### Targets\n\n{reached} of {len(aimed)} are reached.\n",
         table(
             ("what", "measured", "aimed at", "reached", "to be held in the end"), [target.cells() for target in aimed]
         ),
+        untargeted(found),
         f"### Beside others, in process\n\n{image}",
         peers(found),
         "### On servers\n\n" + servers(found),
@@ -276,7 +287,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the figures are kept")
     parser.add_argument("--again", action="store_true", help="measure nothing, write what is in the folder")
     options = parser.parse_args()
-    if not can_count():
+    if not (options.small or options.again or can_count()):
         raise SystemExit("Instructions are counted with valgrind, which is not here: apt-get install valgrind")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
