@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from ck_middleware import ASGIAuthMiddleware, AuthConfig, ConfigError, WSGIAuthMiddleware
-from ck_middleware.gate import Gate
+from ck_middleware.gate import LONGEST_MOUNT, Gate
 from ck_middleware.messages import Pass, Request, Response
 from support.browser import Browser
 from support.clock import Clock
@@ -191,6 +191,13 @@ def test_a_path_with_two_readings_is_refused_logged_in_or_not(ada: Browser, targ
 def test_a_mount_with_two_readings_is_refused(face: Face, mount: str) -> None:
     answer = Browser(face, mount=mount).get(f"{mount}/dashboard")
     assert answer.status == 400
+    assert face.seen == []
+
+
+@pytest.mark.parametrize(("length", "status"), [(LONGEST_MOUNT, 303), (LONGEST_MOUNT + 1, 400)])
+def test_a_mount_is_of_some_length_at_most(face: Face, length: int, status: int) -> None:
+    mount = "/" + "x" * (length - 1)
+    assert Browser(face, mount=mount).get(f"{mount}/dashboard").status == status
     assert face.seen == []
 
 

@@ -254,3 +254,13 @@ def test_ever_new_paths_do_not_fill_the_memory(gate: Gate, length: int) -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 4 * REMEMBERED * LONGEST_REMEMBERED
+
+
+@pytest.mark.parametrize("length", [100, 2 * LONGEST_REMEMBERED, 30_000])
+def test_ever_new_mounts_do_not_fill_the_memory(gate: Gate, length: int) -> None:
+    tracemalloc.start()
+    for number in range(REMEMBERED):
+        _outcome(gate, "/api", mount=f"/{number}/{'x' * length}")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 4 * REMEMBERED * LONGEST_REMEMBERED

@@ -55,6 +55,7 @@ RETRY = (("Retry-After", "5"),)  # seconds, when the store cannot be asked
 REMEMBERED = 1024  # places
 ANSWERS = 256  # to those who are turned away, each with an address of LONGEST_RETURN at most
 LONGEST_REMEMBERED = 512  # characters of what one is told by; an app has few that are longer, a stranger has many
+LONGEST_MOUNT = 512  # characters; it stands in every address that is remembered
 
 
 @dataclass(slots=True)
@@ -235,7 +236,7 @@ def _unauthorized_htmx(login_url: str) -> Response:
 
 def _is_mount(mount: str) -> bool:
     """Whether what a server says is cut off can stand before a path. gunicorn lets a client choose it."""
-    return not mount or (canonical(mount) and not mount.endswith("/"))
+    return not mount or (len(mount) <= LONGEST_MOUNT and canonical(mount) and not mount.endswith("/"))
 
 
 def configured(config: AuthConfig | None, settings: Settings) -> AuthConfig:
