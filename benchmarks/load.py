@@ -25,6 +25,7 @@ class Work:
     port: int
     requests: list[str]  # sent in turn
     seconds: float
+    first: int = 0  # of the requests
     connections: int = 32
 
 
@@ -32,6 +33,7 @@ class Work:
 class Done:
     answers: int
     seconds: float
+    sent: int
 
     @property
     def rate(self) -> float:
@@ -50,7 +52,9 @@ def run(work: Work) -> Done:
 
 
 def ask(work: Work) -> Done:
-    requests = itertools.cycle([request.encode("latin-1") for request in work.requests])
+    turns = itertools.count(work.first)
+    encoded = [request.encode("latin-1") for request in work.requests]
+    requests = (encoded[turn % len(encoded)] for turn in turns)
     address = ("127.0.0.1", work.port)
     end = _end_of_an_answer(address, next(requests))
     waiting = select.epoll()
@@ -78,7 +82,7 @@ def ask(work: Work) -> Done:
                 continue
             answers += 1
             connection.sendall(next(requests))
-    done = Done(answers, time.monotonic() - began)
+    done = Done(answers, time.monotonic() - began, sent=next(turns) - work.first)
     for connection in open_ones.values():
         connection.close()
     return done

@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ class Servers:
     def __init__(self, command: str, folder: Path, stack: ExitStack) -> None:
         self._command, self._folder, self._stack = command, folder, stack
         self._running: dict[str, Running] = {}
+        self._sent: Counter[tuple[str, int]] = Counter()
 
     def ask(self, name: str, requests: list[str], seconds: float) -> tuple[Done, float]:
         """What came of it, and the seconds of CPU that the server's process took for an answer."""
@@ -111,7 +113,10 @@ class Servers:
         running = self._running[name]
         (worker,) = running.workers
         before = cpu_seconds(worker)
-        done = run(Work(running.port, requests, seconds))
+        # From where the last turn ended: one that began anew would bring cookies that have just been seen.
+        turn = name, len(requests)
+        done = run(Work(running.port, requests, seconds, first=self._sent[turn]))
+        self._sent[turn] += done.sent
         return done, (cpu_seconds(worker) - before) / done.answers
 
     @contextmanager
