@@ -1,14 +1,16 @@
 """The person as the app meets them."""
 
+import copy
 import json
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from starlette.authentication import BaseUser
 
 from ck_middleware import AuthError, User, get_user
-from ck_middleware.user import KEY
+from ck_middleware.user import KEY, Anonymous, somebody
 
 
 def user(**claims: Any) -> User:
@@ -64,6 +66,25 @@ def test_two_requests_of_one_person_share_nothing_that_can_be_changed() -> None:
     encoded = json.dumps({"sub": "a", "groups": ["staff"]}).encode()
     User(encoded).claims["groups"].append("admin")
     assert User(encoded).claims["groups"] == ["staff"]
+
+
+def pickled(original: User) -> User:
+    unpickled: User = pickle.loads(pickle.dumps(original))  # noqa: S301  # our own
+    return unpickled
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+@pytest.mark.parametrize("made", [lambda: user(groups=["staff"]), lambda: somebody(b'{"groups":[]}'), User, Anonymous])
+def test_a_user_can_be_copied_also_after_somebody_has_asked_for_a_claim(
+    made: Callable[[], User], copied: Callable[[User], User]
+) -> None:
+    original = made()
+    before, claims = copied(original), original.claims
+    for other in (before, copied(original)):
+        assert type(other) is type(original)
+        assert (other.is_authenticated, other.claims) == (original.is_authenticated, claims)
+        if claims:
+            assert other.claims["groups"] is not claims["groups"]
 
 
 def test_a_user_is_what_starlette_calls_one() -> None:

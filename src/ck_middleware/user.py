@@ -82,6 +82,13 @@ class User(BaseUser):
         value = self.claims.get(claim)
         return value if isinstance(value, str) else ""
 
+    def __getstate__(self) -> object:
+        """Without the claims that were decoded, which cannot be pickled: a copy decodes them anew."""
+        state = super().__getstate__()
+        if isinstance(state, tuple):
+            state[1].pop("_claims", None)
+        return state
+
     def __repr__(self) -> str:
         return f"<User {self.sub}>" if self.is_authenticated else "<User anonymous>"
 
