@@ -1,7 +1,7 @@
 """This file is the person as the app meets them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -146,10 +146,17 @@ def get_user(request: object) -> User:
 
 def carried_by(request: object) -> Mapping[str, Any]:
     """The scope or environ in which the middleware left what it knows of a request. Raises `AuthError` without one."""
-    for carrier in (request, *(getattr(request, name, None) for name in ("scope", "environ", "env", "META"))):
+    for carrier in _carriers(request):
         if isinstance(carrier, Mapping) and isinstance(carrier.get(KEY), User):
             return carrier
     raise AuthError(
         f"this {type(request).__name__} did not come through the middleware, so it has no user: "
         "wrap the app in ASGIAuthMiddleware or WSGIAuthMiddleware"
     )
+
+
+def _carriers(request: object) -> Iterator[object]:
+    """What may carry a user. One after another, since to ask Flask's `request` for what it has not is dear."""
+    yield request
+    for name in ("environ", "scope", "env", "META"):
+        yield getattr(request, name, None)
