@@ -12,7 +12,9 @@ BATCHES = 8
 
 
 class Recent(Generic[K, V]):
-    """At most so many things and so many bytes of them; what was kept first is forgotten first, a batch at a time.
+    """So many things and so many bytes of them, and at most a batch of things more, which is the one being filled.
+
+    What was kept first is forgotten first, a batch at a time.
 
     `get` is the look-up of a plain dictionary. Threads may share it without a lock: what two of them do at once is at
     worst counted in the wrong batch, and every batch counts anew.
