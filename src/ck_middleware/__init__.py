@@ -32,4 +32,4 @@ else:  # an app has one face, and does not wait for what the other needs (PEP 56
         return face
 
     def __dir__() -> list[str]:
-        return __all__
+        return sorted({*globals(), *__all__})
