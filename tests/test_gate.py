@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 
 from ck_middleware import ASGIAuthMiddleware, AuthConfig, ConfigError, WSGIAuthMiddleware
 from ck_middleware.gate import LONGEST_MOUNT, Gate
-from ck_middleware.messages import Pass, Request, Response
 from support.browser import Browser
 from support.clock import Clock
 from support.faces import Face, Guard, told
@@ -299,11 +298,11 @@ def test_all_that_we_answer_ourselves_is_kept_nowhere_and_framed_nowhere(
 def test_a_fault_in_the_guard_lets_nobody_in(
     guard: Guard, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
-    async def broken(self: Gate, request: Request) -> Pass | Response:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError("the text of the exception")
 
     face = guard(public=["/open"])
-    monkeypatch.setattr(Gate, "admit", broken)
+    monkeypatch.setattr(Gate, "_place", broken)
     for path in ("/dashboard", "/open", "/auth/me"):
         answer = Browser(face).get(path, headers)
         assert answer.status == 500

@@ -212,11 +212,11 @@ def test_nobody_who_has_not_logged_in_is_remembered(sessions: SealedSessions) ->
 @pytest.fixture
 def gate(configure: Configure) -> Gate:
     config: AuthConfig = configure(protect=["/api"], public=["/api/ok"])
-    return Gate(config, BlockingHttp(1), BlockingRuntime())
+    return Gate(config, BlockingHttp(1), BlockingRuntime(), mount_may_lead=True)
 
 
 def _outcome(gate: Gate, path: str, *, raw_path: bytes | None = None, mount: str = "") -> str:
-    request = PlainRequest(path, mount=mount, root_path=mount)
+    request = PlainRequest(path, mount=mount)
     request.raw_path = raw_path
     outcome = gate.at_once(path, raw_path, mount, b"", b"") or step(gate.admit(request))
     assert isinstance(outcome, Pass | Response)

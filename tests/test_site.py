@@ -66,7 +66,13 @@ def test_what_a_person_looks_at(headers: dict[str, str], navigation: bool) -> No
     ],
 )
 def test_the_path_inside_the_app(settings: Settings, path: str, root_path: str, local: str) -> None:
-    assert site(settings).path(PlainRequest(path, root_path=root_path, mount=root_path)) == local
+    assert site(settings).inside(path, root_path, root_path) == local
+
+
+def test_a_mount_that_the_server_has_cut_off_is_not_cut_off_again() -> None:
+    assert site(NOWHERE).inside("/pre/x", "/pre", "") == "/pre/x"
+    assert site(MOUNTED).inside("/pre/x", "/other", "") == "/pre/x"
+    assert site(MOUNTED).inside("", "/pre", "") == "/"
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:65535"])
@@ -176,21 +182,21 @@ def test_where_a_login_leads_back_to(
     method: str, path: str, query: str, headers: dict[str, str], return_to: str
 ) -> None:
     request = PlainRequest(path, method=method, query=query, headers=headers)
-    assert site(NOWHERE).return_to(request, person=is_navigation(request)) == return_to
+    assert site(NOWHERE).return_to(request, path, person=is_navigation(request)) == return_to
 
 
 def test_a_login_leads_back_below_the_mount() -> None:
     mounted = site(MOUNTED)
     page = PlainRequest("/dash", headers={"Sec-Fetch-Mode": "navigate"})
-    assert mounted.return_to(page, person=is_navigation(page)) == "/pre/dash"
+    assert mounted.return_to(page, "/dash", person=is_navigation(page)) == "/pre/dash"
     form = PlainRequest("/dash", method="POST", headers={"Referer": "https://app.example/pre/page"})
-    assert mounted.return_to(form, person=is_navigation(form)) == "/pre/page"
-    assert mounted.return_to(PlainRequest("/dash", method="POST"), person=True) == "/pre/"
+    assert mounted.return_to(form, "/dash", person=is_navigation(form)) == "/pre/page"
+    assert mounted.return_to(PlainRequest("/dash", method="POST"), "/dash", person=True) == "/pre/"
     assert mounted.login_url(page, "/pre/dash?a=1") == "/pre/auth/login?next=%2Fpre%2Fdash%3Fa%3D1"
 
 
 def test_a_mount_is_quoted_in_addresses() -> None:
-    page = PlainRequest("/é/dash", root_path="/é", mount="/é", headers=NAVIGATE)
-    assert site(NOWHERE).return_to(page, person=is_navigation(page)) == "/%C3%A9/dash"
+    page = PlainRequest("/é/dash", mount="/é", headers=NAVIGATE)
+    assert site(NOWHERE).return_to(page, "/dash", person=is_navigation(page)) == "/%C3%A9/dash"
     assert site(NOWHERE).login_url(page, "/x") == "/%C3%A9/auth/login?next=%2Fx"
     assert site(NOWHERE).address(page) == "http://localhost:8000/%C3%A9"

@@ -54,7 +54,7 @@ class ASGIAuthMiddleware:
         self.app = app
         self.config = config = configured(config, settings)
         self._http = LoopHttp(config.timeout)
-        self._gate = Gate(config, self._http, LoopRuntime())
+        self._gate = Gate(config, self._http, LoopRuntime(), mount_may_lead=True)
         self._asks = self._gate.vault is not None  # a store, at every request
         self._live = Live(self._gate.vault, idle=config.idle_timeout, recheck=config.recheck)
         root_path = getattr(app, "root_path", None)
@@ -70,6 +70,7 @@ class ASGIAuthMiddleware:
             cookies = cookies_of(scope)
             path, raw_path = scope["path"], scope.get("raw_path")
             mount, query = scope.get("root_path", ""), scope.get("query_string", b"")
+            mount = mount and mount.removesuffix("/")
             if self._asks and cookies:
                 found = await self._gate.ask(path, raw_path, mount, query, cookies)
                 passed = found if found is not None and found.claims else None

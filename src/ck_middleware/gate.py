@@ -66,22 +66,25 @@ class Place:
     """
 
     path: str
-    root_path: str
     raw_path: bytes | None
     mount: str
     verdict: Verdict
     inside: str  # the path as the app's own routes spell it
     is_ours: bool
+    has_more: bool = field(init=False)  # than to find out who is there
     is_open: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.has_more = self.is_ours or self.verdict is REFUSED
         self.is_open = self.verdict is OPEN and not self.is_ours
 
 
 class Gate:
     """One for each middleware. `admit` says for a request whether the app sees it, and as whose."""
 
-    def __init__(self, config: AuthConfig, http: Http, runtime: Runtime) -> None:
+    def __init__(self, config: AuthConfig, http: Http, runtime: Runtime, *, mount_may_lead: bool) -> None:
+        """`mount_may_lead`: whether a server may leave the mount at the head of a path, or has always cut it off."""
+        self._mount_may_lead = mount_may_lead
         attributes = Attributes(secure=config.secure)
         self.observers = Observers(config.observers)
         provider = Provider(config, http, self.observers)
@@ -121,7 +124,9 @@ class Gate:
         `None` where there is more to it: something to look up, to answer, or to refuse.
         """
         place = self._known(path)
-        if place is None or place.raw_path != raw_path or place.mount != mount or (query and b"state=" in query):
+        if place is None or place.raw_path != raw_path or place.mount != mount:
+            place = self._place(path, raw_path, mount)
+        if place.has_more or (query and b"state=" in query):
             return None
         found = self._sessions.at_once(cookies) if cookies else NOBODY
         if place.is_open or (found is not None and found.claims):
@@ -129,9 +134,8 @@ class Gate:
         return None
 
     async def ask(self, path: str, raw_path: bytes | None, mount: str, query: bytes, cookies: bytes) -> Pass | None:
-        """Who is there, from a store, at a place that is known; `admit` has the rest to say when it is nobody."""
-        place = self._known(path)
-        if place is None or place.raw_path != raw_path or place.mount != mount or (query and b"state=" in query):
+        """Who is there, from a store; `None` where there is more to it than that, and `admit` has the rest to say."""
+        if self._place(path, raw_path, mount).has_more or (query and b"state=" in query):
             return None
         try:
             return await self._sessions.ask(cookies)
@@ -140,7 +144,7 @@ class Gate:
 
     async def admit(self, request: Request, found: Pass | None = None) -> Pass | Response:
         """Never raises for anything that a stranger or the provider can send. `found` is what `ask` gave."""
-        place = self._place(request)
+        place = self._place(request.path, request.raw_path, request.mount)
         if place.verdict is REFUSED:
             return self._pages.notice(request, 400, "path_refused")
         try:
@@ -160,21 +164,22 @@ class Gate:
             found = self._handshake(request, found)
         if place.verdict is OPEN or found.claims:
             return found
-        return self._turn_away(request, place.verdict, found.cookies)
+        return self._turn_away(request, place, found.cookies)
 
-    def _place(self, request: Request) -> Place:
-        known, mount, root_path = self._known(request.path), request.mount, request.root_path
-        if known and known.mount == mount and known.root_path == root_path and known.raw_path == request.raw_path:
+    def _place(self, path: str, raw_path: bytes | None, mount: str) -> Place:
+        known = self._known(path)
+        if known and known.mount == mount and known.raw_path == raw_path:
             return known
-        asked = request.path, root_path, request.raw_path, mount
-        verdict = self._policy.judge(request.path, root_path=root_path, raw_path=request.raw_path)
+        root_path = mount if self._mount_may_lead else ""
+        verdict = self._policy.judge(path, root_path=root_path, raw_path=raw_path)
         if verdict is REFUSED or not _is_mount(mount):
-            return Place(*asked, REFUSED, "", is_ours=False)
-        inside = self._site.path(request)
-        place = Place(*asked, verdict, inside, self._routes.owns(inside))
+            return Place(path, raw_path, mount, REFUSED, "", is_ours=False)
+        inside = self._site.inside(path, mount, root_path)
+        place = Place(path, raw_path, mount, verdict, inside, self._routes.owns(inside))
         # Whoever asks for ever new and ever longer paths must not fill the memory.
-        if not place.is_ours and sum(len(part or "") for part in asked) <= LONGEST_REMEMBERED:
-            self._know(request.path, place, octets=4 * LONGEST_REMEMBERED)
+        octets = len(path) + len(raw_path or b"") + 2 * len(mount)
+        if not place.is_ours and octets <= LONGEST_REMEMBERED:
+            self._know(path, place, octets=4 * LONGEST_REMEMBERED)
         return place
 
     def _store_down(self, request: Request, place: Place) -> Pass | Response:
@@ -209,11 +214,11 @@ class Gate:
         # A handshake renews nothing: not every server can set a cookie on it.
         return replace(found, cookies=()) if found.cookies else found
 
-    def _turn_away(self, request: Request, verdict: Verdict, cookies: tuple[str, ...]) -> Response:
+    def _turn_away(self, request: Request, place: Place, cookies: tuple[str, ...]) -> Response:
         person = is_navigation(request)
-        login_url = self._site.login_url(request, self._site.return_to(request, person=person))
+        login_url = self._site.login_url(request, self._site.return_to(request, place.inside, person=person))
         preflight = request.method.upper() == "OPTIONS"  # carries no cookie and follows no redirect (Fetch, 3.3)
-        if verdict is PAGE and person and not preflight and not request.is_websocket:
+        if place.verdict is PAGE and person and not preflight and not request.is_websocket:
             answer = _to_login(login_url)
         else:
             answer = (_unauthorized_htmx if request.header("hx-request") else _unauthorized)(login_url)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class Request(ABC):
     """One request as the core sees it. Each face makes its own kind, and undoes its own server's spelling.
 
-    `path` is what the app's router will see, decoded. `root_path` is what may still stand at the head of `path` (ASGI
-    servers differ; empty on WSGI), and `mount` is what stands before the app in its public address. `cookies` is every
-    `Cookie` field there was, joined with `; `.
+    `path` is what the app's router will see, decoded, and `mount` is what stands before the app in its public address:
+    on ASGI, where servers differ, it may stand at the head of `path` too. `cookies` is every `Cookie` field there was,
+    joined with `; `.
     """
 
-    __slots__ = ("cookies", "is_websocket", "method", "mount", "path", "query", "raw_path", "root_path")
+    __slots__ = ("cookies", "is_websocket", "method", "mount", "path", "query", "raw_path")
 
     cookies: bytes
     is_websocket: bool
@@ -30,7 +30,6 @@ class Request(ABC):
     path: str
     query: bytes
     raw_path: bytes | None
-    root_path: str
 
     @abstractmethod
     def header(self, name: str) -> str:

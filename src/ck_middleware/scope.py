@@ -29,7 +29,7 @@ def cookies_of(scope: Scope, noted: frozenset[bytes] = NOTED) -> bytes:  # what 
 
 
 class ASGIRequest(Request):
-    """A request as ASGI presents it: `path` decoded, with or without `root_path` at its head."""
+    """A request as ASGI presents it: `path` decoded, with or without the mount at its head."""
 
     __slots__ = ("_headers", "_raw", "_receive")
 
@@ -38,7 +38,7 @@ class ASGIRequest(Request):
         self.method = scope.get("method", "GET")
         self.path = scope["path"]
         self.raw_path = scope.get("raw_path")
-        self.root_path = self.mount = scope.get("root_path", "").removesuffix("/")
+        self.mount = scope.get("root_path", "").removesuffix("/")
         self.query = scope.get("query_string", b"")
         self._receive = receive
         self.cookies = cookies

@@ -39,10 +39,9 @@ class Site:
         """What stands before the app's own paths in its public address, quoted."""
         return self._mount or (quote(request.mount) if request.mount else "")
 
-    def path(self, request: Request) -> str:
-        """The path inside the app, whether or not the server left the mount in it."""
-        path = local_path(request.path, request.root_path)
-        return path if request.mount else local_path(path, self._mount)
+    def inside(self, path: str, mount: str, root_path: str) -> str:
+        """The path inside the app. `root_path` is the part of the mount that the server may have left at its head."""
+        return local_path(path, root_path if mount else self._mount)
 
     def address(self, request: Request) -> str:
         """The public address of the app, without a trailing slash.
@@ -96,8 +95,8 @@ class Site:
             return ""
         return (parts.path or "/") + parts.query + mark + fragment
 
-    def return_to(self, request: Request, *, person: bool) -> str:
-        """The page to come back to after a login that this request turns out to need.
+    def return_to(self, request: Request, path: str, *, person: bool) -> str:
+        """The page to come back to after a login that a request for this path inside the app turns out to need.
 
         That is the page itself when a person asked for one, or htmx in its place, for a link with `hx-boost`. A
         script's request and a form's post come from a page, and that one is meant: an answer in JSON is no place to
@@ -108,10 +107,9 @@ class Site:
         came_from = request.header("hx-current-url") or request.header("referer")
         if came_from and not asks_for_a_page and (page := self._own_page(came_from, request)):
             return page
-        path, query = self.path(request), request.query
-        if not reads or len(path) + len(query) > LONGEST_RETURN:
+        if not reads or len(path) + len(request.query) > LONGEST_RETURN:
             return self.after_login(request)
-        return _here(self.mount(request), path, query) or self.after_login(request)
+        return _here(self.mount(request), path, request.query) or self.after_login(request)
 
     def _own_page(self, url: str, request: Request) -> str | None:
         """The path and query of a page of ours, or `None`."""

@@ -51,7 +51,7 @@ class WSGIAuthMiddleware:
             raise ConfigError([f"app: {type(app).__name__} is an ASGI app; wrap it in ASGIAuthMiddleware"])
         self.app = app
         self.config = config = configured(config, settings)
-        self._gate = Gate(config, BlockingHttp(config.timeout), BlockingRuntime())
+        self._gate = Gate(config, BlockingHttp(config.timeout), BlockingRuntime(), mount_may_lead=False)
         self._asks = self._gate.vault is not None  # a store, at every request
         warn_of_invisible_mount(config, "Django's FORCE_SCRIPT_NAME", _forced_script_name(app))
 
@@ -101,8 +101,12 @@ class WSGIAuthMiddleware:
     def _at_once(self, environ: WSGIEnvironment) -> Pass | Response | None:
         path, mount = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
         # Others have to be decoded first, and handshakes looked at more closely.
-        if not path.isascii() or (mount and not mount.isascii()) or "HTTP_UPGRADE" in environ:
+        if not path.isascii() or "HTTP_UPGRADE" in environ:
             return None
+        if mount:
+            if not mount.isascii():
+                return None
+            mount = mount.removesuffix("/")
         asked, carried = environ.get("QUERY_STRING"), environ.get("HTTP_COOKIE")
         query = asked.encode("latin-1", "replace") if asked else b""
         cookies = carried.encode("latin-1", "replace") if carried else b""
@@ -126,7 +130,6 @@ class WSGIRequest(Request):
         self.method = environ["REQUEST_METHOD"]
         self.path = _decoded(environ.get("PATH_INFO", ""))
         self.raw_path = None
-        self.root_path = ""
         self.mount = _decoded(environ.get("SCRIPT_NAME", "")).removesuffix("/")
         self.query = _octets(environ.get("QUERY_STRING", ""))
         self.cookies = _octets(environ.get("HTTP_COOKIE", ""))

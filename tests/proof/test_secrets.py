@@ -34,7 +34,6 @@ from ck_middleware.config import Settings
 from ck_middleware.dev.grants import ACCESS_LIFETIME
 from ck_middleware.gate import Gate
 from ck_middleware.log import LOGGER
-from ck_middleware.messages import Request
 from ck_middleware.pages.languages import ENGLISH
 from ck_middleware.stores.memory import AsyncMemoryStore, MemoryStore
 from support import forgery
@@ -515,11 +514,14 @@ def test_the_password_of_a_proxy_is_not_shown(
 def test_no_secret_is_shown_by_a_fault_of_ours(
     browser: WatchedBrowser, watch: Watch, hunt: Hunt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(self: Gate, request: Request) -> None:
-        raise ValueError(request.cookies.decode() + SESSION_SECRET + CLIENT_SECRET)
+    def broken(*asked: object) -> None:
+        cookies = asked[-1]
+        assert isinstance(cookies, bytes)
+        raise ValueError(cookies.decode() + SESSION_SECRET + CLIENT_SECRET)
 
     browser.log_in()
-    monkeypatch.setattr(Gate, "admit", broken)
+    monkeypatch.setattr(Gate, "at_once", broken)
+    monkeypatch.setattr(Gate, "ask", broken)
     assert browser.get("/dashboard").code == "internal_error"
     assert browser.fetch("/api/x").code == "internal_error"
     hunt()

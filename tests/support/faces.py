@@ -337,12 +337,11 @@ class PlainRequest(Request):
         headers: Mapping[str, str] | None = None,
         cookies: str = "",
         mount: str = "",
-        root_path: str = "",
         is_websocket: bool = False,
     ) -> None:
         self.path, self.method, self.query, self.raw_path = path, method, query.encode(), None
         self.cookies = cookies.encode("latin-1")
-        self.mount, self.root_path, self.is_websocket = mount, root_path, is_websocket
+        self.mount, self.is_websocket = mount, is_websocket
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
 
     def header(self, name: str) -> str:
