@@ -55,6 +55,7 @@ LAYERS = (
         "scope",
         "seal",
         "session",
+        "signatures",
         "strict_json",
         "tokens",
         "user",

@@ -241,6 +241,12 @@ def test_a_face_imports_nothing_of_the_other(face: str, other: set[str]) -> None
     assert {f"ck_middleware.{name}" for name in other}.isdisjoint(loaded)
 
 
+def test_what_verifies_tokens_is_imported_by_nobody_before_a_login() -> None:
+    code = "import sys, ck_middleware.asgi, ck_middleware.wsgi; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"jwt", "ck_middleware.signatures"}.isdisjoint(loaded)
+
+
 def test_a_face_is_there_for_whoever_looks_and_what_is_none_is_not() -> None:
     assert set(dir(ck_middleware)) >= {"ASGIAuthMiddleware", "WSGIAuthMiddleware"}
     with pytest.raises(AttributeError, match="'ck_middleware' has no attribute 'WSGIAuth'"):

@@ -65,7 +65,6 @@ class Place:
     Those of the app are remembered.
     """
 
-    path: str
     raw_path: bytes | None
     mount: str
     verdict: Verdict
@@ -173,9 +172,9 @@ class Gate:
         root_path = mount if self._mount_may_lead else ""
         verdict = self._policy.judge(path, root_path=root_path, raw_path=raw_path)
         if verdict is REFUSED or not _is_mount(mount):
-            return Place(path, raw_path, mount, REFUSED, "", is_ours=False)
+            return Place(raw_path, mount, REFUSED, "", is_ours=False)
         inside = self._site.inside(path, mount, root_path)
-        place = Place(path, raw_path, mount, verdict, inside, self._routes.owns(inside))
+        place = Place(raw_path, mount, verdict, inside, self._routes.owns(inside))
         # Whoever asks for ever new and ever longer paths must not fill the memory.
         octets = len(path) + len(raw_path or b"") + 2 * len(mount)
         if not place.is_ours and octets <= LONGEST_REMEMBERED:

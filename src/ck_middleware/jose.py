@@ -1,18 +1,13 @@
-"""This file is the provider's keys, and whether one of them signed a token.
+"""This file is the provider's keys, and which of them may have signed a token.
 
-PyJWT verifies the signature; which key may be tried is decided here, by our configuration and the key set alone. A
-token names a key (`kid`) and nothing else: `jku`, `jwk`, `x5u` and `x5c` in its header are never looked at.
+That is decided by our configuration and the key set alone. A token names a key (`kid`) and nothing else: `jku`, `jwk`,
+`x5u` and `x5c` in its header are never looked at.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ck_middleware.errors import TokenInvalid
 from ck_middleware.seal import octets
@@ -24,7 +19,6 @@ if TYPE_CHECKING:
 LARGEST_TOKEN = 16 * 1024  # characters
 LARGEST_NUMBER = 1400  # characters of `n` or `e`: RSA of 8192 bits
 MOST_KEYS = 100  # of a key set that are looked at
-SMALLEST_RSA = 2048  # bits (RFC 7518, 3.3)
 
 # Key type and, where the algorithm fixes it, the curve (RFC 7518, 3.1 and 3.4; RFC 8037, 3.1).
 ALGORITHMS: Final[dict[str, tuple[str, str | None]]] = {
@@ -36,7 +30,6 @@ ALGORITHMS: Final[dict[str, tuple[str, str | None]]] = {
 }
 ID_TOKEN = frozenset({"jwt", "id_token+jwt", "application/jwt", "application/id_token+jwt"})  # values of `typ`
 LOGOUT_TOKEN = frozenset({"jwt", "logout+jwt", "application/jwt", "application/logout+jwt"})
-JWS = jwt.PyJWS(options={"enforce_minimum_key_length": False})  # ours is stricter, and says which key
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +105,3 @@ def candidates(keys: Sequence[Key], header: Header) -> tuple[Key, ...]:
     """The keys that may have signed. Without a `kid`, every key of the right type (OpenID Connect Core, 10.1)."""
     named = (key for key in keys if header.kid is None or key.kid == header.kid)
     return tuple(key for key in named if key.fits(header.algorithm))
-
-
-def verify(token: str, keys: Sequence[Key], algorithm: str) -> bytes | None:
-    """The payload, or `None` when none of the keys signed it (OpenID Connect Core, 3.1.3.7, rule 6)."""
-    for key in keys:
-        public = _public_key(key, algorithm)
-        if public is None:
-            continue
-        try:
-            payload: bytes = JWS.decode_complete(token, public, algorithms=[algorithm])["payload"]
-        except jwt.PyJWTError:
-            continue
-        return payload
-    return None
-
-
-def _public_key(key: Key, algorithm: str) -> RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | None:
-    try:
-        public = jwt.PyJWK(key.fields, algorithm).key
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-        return None  # broken; its neighbours may be whole
-    if isinstance(public, RSAPublicKey):
-        return public if public.key_size >= SMALLEST_RSA else None
-    return public if isinstance(public, EllipticCurvePublicKey | Ed25519PublicKey) else None

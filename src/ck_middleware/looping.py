@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from http.cookiejar import CookieJar
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -14,6 +15,7 @@ from ck_middleware.errors import ProviderFaulty, ProviderUnreachable
 from ck_middleware.ports import LARGEST_ANSWER, answer, proxy_understood
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
@@ -69,12 +71,17 @@ class LoopHttp:
             if self._pid != os.getpid():
                 self._pid, self._clients = os.getpid(), WeakKeyDictionary()
             if loop not in self._clients:
-                # Reading the certificates takes tens of milliseconds, in which nobody else would be served.
-                context = await asyncio.to_thread(httpx.create_ssl_context)
+                context = await asyncio.to_thread(_prepared)
                 with proxy_understood():
                     client = httpx.AsyncClient(verify=context, timeout=self._timeout, cookies=NoCookies())
                 self._clients[loop] = client
             return self._clients[loop]
+
+
+def _prepared() -> ssl.SSLContext:
+    """What takes tens of milliseconds, in which nobody else would be served: certificates, and what verifies tokens."""
+    import_module("ck_middleware.signatures")
+    return httpx.create_ssl_context()
 
 
 class _Connecting:
