@@ -2,9 +2,10 @@
 
     python benchmarks/servers.py [--json FILE] [--rounds 7] [--seconds 1.0] [--only WORD]
 
-A server is one process on one core; who asks is another process, on another core where there is one. A round asks the
-bare app and then the layer for the same things, and the share that is left is the median of the rounds: once by
-answers in a second, once by the CPU time that the server's process took for an answer, which a busy machine moves less.
+A server is one process on one core; who asks is another process, on another core where there is one. A round begins
+new servers, and asks the bare app and the layer for the same things. The share that is left is the median of the
+rounds: once by answers in a second, once by the CPU time that the server's process took for an answer, which a busy
+machine moves less.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from load import Done
 
+WARM = 0.2  # seconds for which a pair is asked before its turn
 MANY = 6_000  # cookies, more than are remembered: each has been forgotten before it comes again
 UVICORN = "uvicorn served:app --no-access-log --log-level warning --lifespan off"
 SERVERS = {
@@ -151,20 +153,29 @@ def a_core_each() -> Iterator[None]:
         del os.environ["OTHER_CORES"]
 
 
+def share(servers: Servers, pair: Pair, seconds: float, *, layer_first: bool) -> tuple[float, float, float]:
+    """What is left of the bare app's answers, the same by CPU time, and the microseconds of that for one answer.
+
+    In turn the one and the other is asked first, so that a machine that becomes slower favours neither.
+    """
+    names = named(pair.family, BARE), named(pair.family, pair.layer)
+    for name in names:
+        servers.ask(name, pair.requests, WARM)
+    turns = {name: servers.ask(name, pair.requests, seconds) for name in names[:: -1 if layer_first else 1]}
+    (bare, bare_cpu), (done, cpu) = (turns[name] for name in names)
+    return done.rate / bare.rate, bare_cpu / cpu, cpu * 1e6
+
+
 def measured(server: str, *, rounds: int, seconds: float, only: str) -> list[Row]:
     face, command, target = SERVERS[server]
     chosen = [pair for pair in pairs(face, target) if only in f"{server} {pair.family.name} {pair.layer}"]
     shares: list[list[tuple[float, float, float]]] = [[] for _ in chosen]
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack, a_core_each():
-        servers = Servers(command, Path(folder), stack)
-        for pair in chosen:
-            servers.ask(named(pair.family, BARE), pair.requests, 0.2)
-            servers.ask(named(pair.family, pair.layer), pair.requests, 0.2)
-        for _ in range(rounds):
+    for number in range(rounds):
+        # With new servers each time: how quick one is, is partly the luck of where its process has its memory.
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack, a_core_each():
+            servers = Servers(command, Path(folder), stack)
             for pair, found in zip(chosen, shares, strict=True):
-                bare, bare_cpu = servers.ask(named(pair.family, BARE), pair.requests, seconds)
-                done, cpu = servers.ask(named(pair.family, pair.layer), pair.requests, seconds)
-                found.append((done.rate / bare.rate, bare_cpu / cpu, cpu * 1e6))
+                found.append(share(servers, pair, seconds, layer_first=number % 2 > 0))
     rows = []
     for pair, found in zip(chosen, shares, strict=True):
         left, by_cpu, took = (statistics.median(one) for one in zip(*found, strict=True))

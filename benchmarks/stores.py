@@ -29,7 +29,7 @@ from support.asked import Asked
 from support.redis_server import RedisServer
 
 FEW = 1000
-ROUNDS = 15
+ROUNDS = 41
 ASKED = 400  # look-ups of one store in one round
 VALUE = os.urandom(1200)  # a sealed session with a few claims and no tokens
 LIFE = 86400.0
