@@ -70,7 +70,6 @@ class ASGIAuthMiddleware:
             cookies = cookies_of(scope)
             path, raw_path = scope["path"], scope.get("raw_path")
             mount, query = scope.get("root_path", ""), scope.get("query_string", b"")
-            mount = mount and mount.removesuffix("/")
             if self._asks and cookies:
                 found = await self._gate.ask(path, raw_path, mount, query, cookies)
                 passed = found if found is not None and found.claims else None

@@ -118,13 +118,14 @@ class Gate:
         return self._sessions
 
     def at_once(self, path: str, raw_path: bytes | None, mount: str, query: bytes, cookies: bytes) -> Pass | None:
-        """What `admit` says of most HTTP requests, from what is known of their place and session.
+        """What `admit` says of most HTTP requests, from their place and what is known of their session.
 
-        `None` where there is more to it: something to look up, to answer, or to refuse.
+        `mount` is as the server says it, with or without a final slash. `None` where there is more to it: something to
+        look up, to answer, or to refuse.
         """
         place = self._known(path)
         if place is None or place.raw_path != raw_path or place.mount != mount:
-            place = self._place(path, raw_path, mount)
+            place = self._place(path, raw_path, mount.removesuffix("/"))
         if place.has_more or (query and b"state=" in query):
             return None
         found = self._sessions.at_once(cookies) if cookies else NOBODY
@@ -134,7 +135,7 @@ class Gate:
 
     async def ask(self, path: str, raw_path: bytes | None, mount: str, query: bytes, cookies: bytes) -> Pass | None:
         """Who is there, from a store; `None` where there is more to it than that, and `admit` has the rest to say."""
-        if self._place(path, raw_path, mount).has_more or (query and b"state=" in query):
+        if self._place(path, raw_path, mount.removesuffix("/")).has_more or (query and b"state=" in query):
             return None
         try:
             return await self._sessions.ask(cookies)
