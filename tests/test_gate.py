@@ -295,15 +295,18 @@ def test_all_that_we_answer_ourselves_is_kept_nowhere_and_framed_nowhere(
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "application/json"}])
+@pytest.mark.parametrize(
+    ("part", "paths"), [("_place", ("/dashboard", "/open", "/auth/me")), ("admit", ("/dashboard", "/auth/me"))]
+)
 def test_a_fault_in_the_guard_lets_nobody_in(
-    guard: Guard, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+    guard: Guard, monkeypatch: pytest.MonkeyPatch, part: str, paths: tuple[str, ...], headers: dict[str, str]
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("the text of the exception")
 
     face = guard(public=["/open"])
-    monkeypatch.setattr(Gate, "_place", broken)
-    for path in ("/dashboard", "/open", "/auth/me"):
+    monkeypatch.setattr(Gate, part, broken)
+    for path in paths:
         answer = Browser(face).get(path, headers)
         assert answer.status == 500
         assert "the text of the exception" not in answer.text
